@@ -1,0 +1,1 @@
+"""The package of gradscope's TensorBoard tab. Empty so far: see `dashboards/README.md`."""

@@ -1,0 +1,74 @@
+"""See inside a neural network while it trains: saturation, dead units and gradients of every layer.
+
+Importing gradscope loads neither a framework nor pandas: each name is resolved when it is first used.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, Final
+
+from gradscope._version import __version__
+from gradscope.errors import (
+    ArgumentError,
+    GradscopeError,
+    MissingTableError,
+    ModelError,
+    NotElementwiseError,
+    RunFormatError,
+    RunNotFoundError,
+    ShapeError,
+    WriterError,
+)
+
+if TYPE_CHECKING:
+    from gradscope.callback import GradScope
+    from gradscope.report.summary import Summary
+    from gradscope.run import Run, Runs, load, load_runs
+    from gradscope.schedule import budget, early, every
+
+__all__ = [
+    "ArgumentError",
+    "GradScope",
+    "GradscopeError",
+    "MissingTableError",
+    "ModelError",
+    "NotElementwiseError",
+    "Run",
+    "RunFormatError",
+    "RunNotFoundError",
+    "Runs",
+    "ShapeError",
+    "Summary",
+    "WriterError",
+    "__version__",
+    "budget",
+    "early",
+    "every",
+    "load",
+    "load_runs",
+]
+
+_HOMES: Final = {
+    "GradScope": "gradscope.callback",
+    "Run": "gradscope.run",
+    "Runs": "gradscope.run",
+    "Summary": "gradscope.report.summary",
+    "budget": "gradscope.schedule",
+    "early": "gradscope.schedule",
+    "every": "gradscope.schedule",
+    "load": "gradscope.run",
+    "load_runs": "gradscope.run",
+}
+
+
+def __getattr__(name: str) -> Any:  # Any: the type checker knows each name from the imports above
+    if name not in _HOMES:
+        raise AttributeError(f"module 'gradscope' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

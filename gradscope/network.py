@@ -1,0 +1,206 @@
+"""Network: a pure description of what was trained, and its JSON form.
+
+It holds what does not change from step to step, so that a record needs numbers only, and so that rules and reports can
+speak of layers, functions, initialisers and the optimizer without a framework at hand.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Role = Literal["kernel", "bias", "scale", "offset", "embedding", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Where an activation function has lost its slope.
+
+    Attributes:
+        elementwise: False for functions such as softmax, which mix entries; all else is then undefined.
+        z_low: The low tail is ``z <= z_low``; ``-inf`` where there is none.
+        z_high: The high tail is ``z >= z_high``; ``inf`` where there is none.
+        zero_low: In ``z <= zero_low`` the function is exactly flat and exactly 0; ``-inf`` where nowhere.
+        zero_high: In ``z >= zero_high`` likewise; ``inf`` where nowhere.
+        blocked: True where the slope is zero everywhere, as of a step function.
+        linear: True where the slope is the same everywhere.
+        minimum: Smallest value of the function; ``-inf`` where unbounded.
+        maximum: Largest value; ``inf`` where unbounded.
+    """
+
+    elementwise: bool = True
+    z_low: float = -float("inf")
+    z_high: float = float("inf")
+    zero_low: float = -float("inf")
+    zero_high: float = float("inf")
+    blocked: bool = False
+    linear: bool = False
+    minimum: float = -float("inf")
+    maximum: float = float("inf")
+
+    @property
+    def bounded(self) -> bool:
+        """True for a function that saturates on both sides."""
+        return self.z_low > -float("inf") and self.z_high < float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One layer: its key and path, class, place in the order of execution, and configuration."""
+
+    key: str
+    path: str
+    class_name: str
+    order: int
+    trainable: bool
+    dtype: str
+    config: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """One application of an activation function.
+
+    Attributes:
+        key: The site's key; the layer's own for its first application.
+        layer: Key of the layer.
+        activation: Name of the function.
+        profile: Where it loses its slope; None where the function could not be profiled.
+        units: Number of units: features, or channels of a convolution.
+        is_output: True where the model's output is this site's activation.
+        consumers: Keys of the layers that read the activation; None where unknown (no functional graph).
+    """
+
+    key: str
+    layer: str
+    activation: str
+    profile: Profile | None
+    units: int
+    is_output: bool = False
+    consumers: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """One trainable variable: path, key of its layer, shape, and the role it plays."""
+
+    path: str
+    layer: str
+    shape: tuple[int, ...]
+    role: Role
+
+
+@dataclass(frozen=True, slots=True)
+class NotMeasured:
+    """Something of the model that is not recorded, and why."""
+
+    name: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """How the model was compiled.
+
+    Attributes:
+        loss: Name of the loss, or of each output's.
+        from_logits: What the loss says it expects; None where it does not say.
+        optimizer: Class of the optimizer.
+        clipping: ``clipnorm``, ``global_clipnorm`` or ``clipvalue`` with its value; empty without clipping.
+        accumulation_steps: Batches whose gradients make one update.
+        epsilon: The optimizer's epsilon; None where it has none.
+        dtype_policy: Name of the model's dtype policy.
+        jit_compile: Whether XLA compiles the step.
+        run_eagerly: Whether the step runs without a graph.
+        steps_per_execution: Batches in one call of the train function.
+    """
+
+    loss: str = ""
+    from_logits: bool | None = None
+    optimizer: str = ""
+    clipping: Mapping[str, float] = field(default_factory=dict[str, float])
+    accumulation_steps: int = 1
+    epsilon: float | None = None
+    dtype_policy: str = "float32"
+    jit_compile: bool = False
+    run_eagerly: bool = False
+    steps_per_execution: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What was trained.
+
+    Attributes:
+        name: The model's name.
+        layers: In the order of execution.
+        sites: In the order of execution; the rows of the `activations` table.
+        variables: The rows of the `gradients` table.
+        edges: Pairs of layer keys, from and to, of the functional graph; None where unknown.
+        compiled: How it was compiled.
+        not_measured: What is not recorded, each with the reason.
+        versions: Versions of Python, gradscope, the framework and Keras.
+    """
+
+    name: str
+    layers: tuple[Layer, ...] = ()
+    sites: tuple[Site, ...] = ()
+    variables: tuple[Variable, ...] = ()
+    edges: tuple[tuple[str, str], ...] | None = None
+    compiled: Compiled = field(default_factory=Compiled)
+    not_measured: tuple[NotMeasured, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def to_json(self) -> str:
+        """Return the description as JSON; infinite limits become strings, so that any reader takes it.
+
+        Example:
+            >>> Network.from_json(Network("mlp").to_json()) == Network("mlp")
+            True
+        """
+        return json.dumps(_plain(dataclasses.asdict(self)), ensure_ascii=False, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> Network:
+        """Return the description that `to_json` wrote; fields of a newer version are left out."""
+        data = json.loads(text)
+        edges = data.get("edges")
+        return cls(
+            name=data["name"],
+            layers=tuple(_known(Layer, item) for item in data.get("layers", ())),
+            sites=tuple(_site(item) for item in data.get("sites", ())),
+            variables=tuple(
+                _known(Variable, {**item, "shape": tuple(item["shape"])}) for item in data.get("variables", ())
+            ),
+            edges=None if edges is None else tuple((start, end) for start, end in edges),
+            compiled=_known(Compiled, data.get("compiled", {})),
+            not_measured=tuple(_known(NotMeasured, item) for item in data.get("not_measured", ())),
+            versions=data.get("versions", {}),
+        )
+
+
+def _plain(value: Any) -> Any:
+    """Return ``value`` with non-finite numbers as the strings ``inf``, ``-inf`` and ``nan``."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), -float("inf"))):
+        return str(value)
+    return value
+
+
+def _known(cls: Any, item: Mapping[str, Any]) -> Any:
+    names = {f.name for f in dataclasses.fields(cls)}
+    return cls(**{key: value for key, value in item.items() if key in names})
+
+
+def _site(item: Mapping[str, Any]) -> Site:
+    profile, consumers = item.get("profile"), item.get("consumers")
+    if profile is not None:
+        limits = {key: float(value) if isinstance(value, str) else value for key, value in profile.items()}
+        profile = _known(Profile, limits)
+    return _known(Site, {**item, "profile": profile, "consumers": None if consumers is None else tuple(consumers)})

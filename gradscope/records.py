@@ -1,0 +1,127 @@
+"""Records: what a training hands to the store, and what the store gives back.
+
+A record is frozen and framework-free. The numeric part of one is a table with the columns of `gradscope.schema` and one
+row for each site or variable of the `Network`, so that a whole step travels as a few arrays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradscope.network import Network
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """The beginning of a training, or of its continuation.
+
+    Attributes:
+        step: Step it begins at; older rows at or after it are void.
+        wall_time: Seconds since 1970.
+        resumed: True where it continues the training recorded before.
+        fingerprint: Digest of the architecture: equal for two builds of one program.
+        settings: Schedule, overhead budget and whatever else tells how it was recorded, as JSON values.
+        params: The user's own ``params``, as JSON values.
+    """
+
+    step: int
+    wall_time: float
+    resumed: bool
+    fingerprint: str
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    params: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkChange:
+    """What is trained from this step on; first written before the first recorded step."""
+
+    step: int
+    wall_time: float
+    network: Network
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class StepRecord:
+    """The numbers of one recorded step.
+
+    Attributes:
+        step: Step, counted from 0 over the whole run.
+        epoch: Epoch, counted from 0.
+        wall_time: Seconds since 1970.
+        steps: Shape ``(len(STEPS.statistics),)``, float32; None for a census after the last step.
+        activations: Shape ``(sites, len(ACTIVATIONS.statistics))``, float32; None where not recorded.
+        gradients: Shape ``(variables, len(GRADIENTS.statistics))``, float32; None where not recorded.
+        units: Shape ``(changed units, 1 + len(UNITS.statistics))``, float64; its first column is the index of the
+            site. None where nothing changed or nothing was due.
+        samples: Up to 1,024 activations of each site for its histogram, by site key; empty where none is due.
+        extra_columns: By table, the names of further columns at the right of its array: those that a file of a newer
+            version holds and that this version does not know.
+    """
+
+    step: int
+    epoch: int
+    wall_time: float
+    steps: NDArray[np.float32] | None = None
+    activations: NDArray[np.float32] | None = None
+    gradients: NDArray[np.float32] | None = None
+    units: NDArray[np.float64] | None = None
+    samples: Mapping[str, NDArray[np.float32]] = field(default_factory=dict[str, NDArray[np.float32]])
+    extra_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What recording has cost so far in this session, in seconds.
+
+    Attributes:
+        training_seconds: The training's own, recording, set-up and validation left out.
+        setup_seconds: Tracing, first replay, and the census at the end.
+        early_seconds: Records of the beginning.
+        epoch_seconds: The one record an epoch.
+        running_seconds: All other records: the share that ``max_overhead`` limits.
+        record_count: Recorded steps.
+    """
+
+    training_seconds: float = 0.0
+    setup_seconds: float = 0.0
+    early_seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    running_seconds: float = 0.0
+    record_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class EpochRecord:
+    """The end of an epoch.
+
+    Attributes:
+        step: Last step of the epoch.
+        epoch: Epoch, counted from 0.
+        wall_time: Seconds since 1970.
+        logs: The epoch's logs, validation included.
+        costs: What recording has cost so far.
+    """
+
+    step: int
+    epoch: int
+    wall_time: float
+    logs: Mapping[str, float]
+    costs: Costs
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnd:
+    """The end of a training: what recording cost in all."""
+
+    step: int
+    wall_time: float
+    costs: Costs
+
+
+Record: TypeAlias = Session | NetworkChange | StepRecord | EpochRecord | SessionEnd
