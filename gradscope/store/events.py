@@ -1,0 +1,318 @@
+"""Records to and from the payloads of an event file.
+
+A recorded step is one event: its epoch, one tensor a table, and the scalars and histograms that a stock TensorBoard
+shows. All else is JSON in a string tensor. The first value under each tag in a file says in its metadata what it holds.
+Encoding and decoding are pure: what they remember from record to record travels as `Writing` and `Reading`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+from typing import Any, Final
+
+from numpy.typing import NDArray
+
+from gradscope import schema
+from gradscope.errors import RunFormatError, ShapeError
+from gradscope.network import Network
+from gradscope.records import Costs, EpochRecord, NetworkChange, Record, Session, SessionEnd, StepRecord
+from gradscope.store import lossless_json
+from gradscope.store.histogram import histogram
+from gradscope.store.layout import ARRAYS, Layout, known_columns, layout_for
+from gradscope.store.messages import (
+    Event,
+    SessionLog,
+    Value,
+    array_of,
+    integer_tensor,
+    mark_as,
+    scalar_tensor,
+    string_tensor,
+    tensor_of,
+)
+from gradscope.store.time_series import Scalars, SeriesPlan, series_plan, time_series
+
+PLUGIN: Final = "gradscope"
+
+_EPOCH, _SESSION, _NETWORK = "gradscope/epoch", "gradscope/session", "gradscope/network"
+_EPOCH_END, _SESSION_END = "gradscope/epoch_end", "gradscope/session_end"
+
+_NO_TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What encoding the next record depends on.
+
+    Attributes:
+        scalars: Which scalars are written.
+        layouts: Every layout used in the directory, by tag.
+        rows: Keys of the rows of each table for the present network; empty before one is known.
+        current: Tag that each table was last written under.
+        introduced: Tags whose metadata this file holds already.
+        plan: What the scalars are called.
+    """
+
+    scalars: Scalars = "auto"
+    layouts: Mapping[str, Layout] = field(default_factory=dict[str, Layout])
+    rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    current: Mapping[str, str] = field(default_factory=dict[str, str])
+    introduced: frozenset[str] = frozenset()
+    plan: SeriesPlan = field(default_factory=SeriesPlan)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What decoding the next payload of a file depends on, and what was met so far.
+
+    Attributes:
+        layouts: Layouts met, by tag.
+        rows: Keys of the rows of each table for the present network; empty before one is known.
+        version: Newest version met.
+        orphan_count: Tables left out because what describes their columns or rows was not met.
+    """
+
+    layouts: Mapping[str, Layout] = field(default_factory=dict[str, Layout])
+    rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    version: tuple[int, int] = schema.VERSION
+    orphan_count: int = 0
+
+
+def file_version(wall_time: float) -> bytes:
+    """Return the payload that every event file begins with."""
+    return Event(wall_time=wall_time, file_version="brain.Event:2").SerializeToString()
+
+
+def encode(record: Record, writing: Writing) -> tuple[tuple[bytes, ...], Writing]:
+    """Return the payloads that hold ``record``, and what encoding the next one depends on.
+
+    Samples are kept as histograms only; all else is given back by `decode`.
+
+    Raises:
+        ShapeError: If a table's shape differs from the network's, or no network was encoded before a step.
+    """
+    match record:
+        case StepRecord():
+            values, writing = _step_values(record, writing)
+        case Session():
+            values, writing = _text(_SESSION, record, writing)
+        case EpochRecord():
+            plain = replace(record, logs={name: float(value) for name, value in record.logs.items()})
+            values, writing = _text(_EPOCH_END, plain, writing)
+        case SessionEnd():
+            values, writing = _text(_SESSION_END, record, writing)
+        case NetworkChange():
+            values, writing = _string(_NETWORK, record.network.to_json(), writing)
+            rows = _rows(record.network)
+            current = {table: tag for table, tag in writing.current.items() if writing.layouts[tag].rows == rows[table]}
+            writing = replace(writing, rows=rows, current=current, plan=series_plan(record.network))
+    event = Event(step=record.step, wall_time=record.wall_time)
+    event.summary.value.extend(values)  # a Summary given to the Event would be copied once more
+    payload: bytes = event.SerializeToString()
+    return ((_start(record), payload) if isinstance(record, Session) else (payload,)), writing
+
+
+def decode(payload: bytes, reading: Reading) -> tuple[Record | None, Reading]:
+    """Return the record that ``payload`` holds, or None if it holds none of ours, and the state for the next payload.
+
+    Columns are found by name: those that the file lacks are NaN, and those that this version does not know stand at the
+    right, named in ``StepRecord.extra_columns``.
+
+    Raises:
+        RunFormatError: If the payload is of a newer major version.
+        ValueError: If the payload is damaged; also KeyError, TypeError and protobuf's DecodeError.
+
+    Example:
+        >>> session = Session(step=0, wall_time=1.5, resumed=False, fingerprint="a1")
+        >>> payloads, _ = encode(session, Writing())
+        >>> decode(payloads[-1], Reading())[0] == session
+        True
+    """
+    event = Event.FromString(payload)
+    values = [value for value in event.summary.value if value.tag.startswith("gradscope/")]
+    if not values:
+        return None, reading
+    reading = _with_metadata(values, reading)
+    step, wall_time, tag = int(event.step), float(event.wall_time), values[0].tag
+    if tag == _EPOCH:
+        return _step_record(step, wall_time, values, reading)
+    if tag not in (_SESSION, _NETWORK, _EPOCH_END, _SESSION_END):
+        return None, reading
+    text = values[0].tensor.string_val[0].decode()
+    if tag == _NETWORK:
+        network = Network.from_json(text)
+        return NetworkChange(step, wall_time, network), replace(reading, rows=_rows(network))
+    body: dict[str, Any] = {**lossless_json.from_json(text), "step": step, "wall_time": wall_time}
+    if tag == _SESSION:
+        return _known(Session, body), reading
+    body["costs"] = _known(Costs, body["costs"])
+    return _known(EpochRecord if tag == _EPOCH_END else SessionEnd, body), reading
+
+
+# --- steps ---
+
+
+def _step_values(record: StepRecord, writing: Writing) -> tuple[list[Any], Writing]:
+    epoch = Value(tag=_EPOCH, tensor=integer_tensor(record.epoch))
+    values = [epoch]
+    new_tags: set[str] = set()
+    if _EPOCH not in writing.introduced:
+        _introduce(epoch, _content({}), new_tags)
+    for table, array in _arrays(record):
+        tag, layout, writing = _placed(table, array, writing)
+        value = Value(tag=tag, tensor=tensor_of(layout.to_tensor(array)))
+        if tag not in writing.introduced:
+            _introduce(value, _content(layout.to_content()), new_tags)
+        values.append(value)
+    for tag, number in time_series(record, writing.plan, writing.scalars).items():
+        value = Value(tag=tag, tensor=scalar_tensor(number))
+        if tag not in writing.introduced:
+            mark_as("scalars", value)
+            new_tags.add(tag)
+        values.append(value)
+    for site, samples in record.samples.items():
+        bins = histogram(samples)
+        if bins is not None:
+            value = Value(tag=f"activation/{site}", tensor=tensor_of(bins))
+            if value.tag not in writing.introduced:
+                mark_as("histograms", value)
+                new_tags.add(value.tag)
+            values.append(value)
+    return values, replace(writing, introduced=writing.introduced | new_tags) if new_tags else writing
+
+
+def _arrays(record: StepRecord) -> Iterator[tuple[str, NDArray[Any]]]:
+    for table in ARRAYS:
+        array: NDArray[Any] | None = getattr(record, table)
+        if array is not None:
+            yield table, array
+
+
+def _placed(table: str, array: NDArray[Any], writing: Writing) -> tuple[str, Layout, Writing]:
+    """Return the tag and layout that ``array`` is written under: the present one, if it holds all that is told."""
+    if table not in writing.rows:
+        raise ShapeError("A step was recorded before its network: write a NetworkChange first.")
+    rows = writing.rows[table]
+    width = len(known_columns(table))
+    expected = {"steps": (width,), "units": (len(array), width)}.get(table, (len(rows), width))
+    if array.shape != expected:
+        raise ShapeError(f"The table {table!r} has shape {array.shape}, but its network needs {expected}.")
+    before = None
+    if tag := writing.current.get(table):
+        before = writing.layouts[tag]
+        if before.holds(array):
+            return tag, before, writing
+    layout = layout_for(table, rows, array, before)
+    tag = next((tag for tag, known in writing.layouts.items() if known == layout), "")
+    if not tag:
+        numbers = [int(tag.split("/")[2]) for tag, known in writing.layouts.items() if known.table == table]
+        tag = f"{PLUGIN}/{table}/{max(numbers, default=-1) + 1}"
+        writing = replace(writing, layouts={**writing.layouts, tag: layout})
+    return tag, layout, replace(writing, current={**writing.current, table: tag})
+
+
+def _step_record(step: int, wall_time: float, values: list[Any], reading: Reading) -> tuple[StepRecord, Reading]:
+    arrays: dict[str, NDArray[Any]] = {}
+    extra: dict[str, tuple[str, ...]] = {}
+    orphans = 0
+    for value in values[1:]:
+        table = value.tag.split("/")[1]
+        if table not in ARRAYS:
+            continue  # a table of a newer version
+        layout = reading.layouts.get(value.tag)
+        if layout is None or (table != "steps" and reading.rows.get(table) != layout.rows):
+            orphans += 1
+            continue
+        arrays[table] = layout.to_array(array_of(value.tensor))
+        if layout.extra_columns:
+            extra[table] = layout.extra_columns
+    epoch = int(values[0].tensor.int64_val[0])
+    record = StepRecord(
+        step,
+        epoch,
+        wall_time,
+        steps=arrays.get("steps"),
+        activations=arrays.get("activations"),
+        gradients=arrays.get("gradients"),
+        units=arrays.get("units"),
+        extra_columns=extra or _NO_TABLES,
+    )
+    return record, replace(reading, orphan_count=reading.orphan_count + orphans) if orphans else reading
+
+
+def _rows(network: Network) -> dict[str, tuple[str, ...]]:
+    sites = tuple(site.key for site in network.sites)
+    variables = tuple(variable.path for variable in network.variables)
+    return {"steps": (), "activations": sites, "gradients": variables, "units": sites}
+
+
+# --- everything else ---
+
+
+def _start(record: Session) -> bytes:
+    """Return the event that makes both of TensorBoard's loaders drop older rows at or after its step."""
+    log = SessionLog(status=SessionLog.START)
+    return Event(step=record.step, wall_time=record.wall_time, session_log=log).SerializeToString()
+
+
+def _text(tag: str, record: Any, writing: Writing) -> tuple[list[Any], Writing]:
+    body = {f.name: getattr(record, f.name) for f in dataclasses.fields(record) if f.name not in ("step", "wall_time")}
+    if "costs" in body:
+        body["costs"] = dataclasses.asdict(body["costs"])
+    return _string(tag, lossless_json.to_json(body), writing)
+
+
+def _string(tag: str, text: str, writing: Writing) -> tuple[list[Any], Writing]:
+    value = Value(tag=tag, tensor=string_tensor(text))
+    if tag in writing.introduced:
+        return [value], writing
+    new_tags: set[str] = set()
+    _introduce(value, _content({}), new_tags)
+    return [value], replace(writing, introduced=writing.introduced | new_tags)
+
+
+def _known(kind: Any, body: Mapping[str, Any]) -> Any:
+    """Return a ``kind`` made of the fields that this version knows."""
+    return kind(**{f.name: body[f.name] for f in dataclasses.fields(kind) if f.name in body})
+
+
+# --- metadata ---
+
+
+def _content(body: Mapping[str, Any]) -> bytes:
+    return json.dumps({"version": "{}.{}".format(*schema.VERSION), **body}, ensure_ascii=False).encode()
+
+
+def _introduce(value: Any, content: bytes, new_tags: set[str]) -> None:
+    mark_as(PLUGIN, value)
+    value.metadata.plugin_data.content = content
+    new_tags.add(value.tag)
+
+
+def _with_metadata(values: list[Any], reading: Reading) -> Reading:
+    for value in values:
+        if value.metadata.plugin_data.plugin_name != PLUGIN:
+            continue
+        content = json.loads(value.metadata.plugin_data.content)
+        version = _version(content["version"])
+        if version > reading.version:
+            reading = replace(reading, version=version)
+        if content.get("table") in ARRAYS:
+            reading = replace(reading, layouts={**reading.layouts, value.tag: Layout.from_content(content)})
+    return reading
+
+
+def _version(text: str) -> tuple[int, int]:
+    major, minor = text.split(".")[:2]
+    version = int(major), int(minor)
+    if schema.compatibility(version) is schema.Compatibility.NEWER_MAJOR:
+        ours = "{}.{}".format(*schema.VERSION)
+        raise RunFormatError(
+            f"The run was recorded in format {text}, by a newer gradscope; this one reads up to {ours}. "
+            "Update it: pip install --upgrade keras-gradscope"
+        )
+    return version

@@ -1,0 +1,239 @@
+"""Frames: a run as pandas tables, made of its records.
+
+A new session voids all that was recorded at or after its first step, so that the frames show one training: a resumed
+one as a whole, a repeated one by its last repetition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gradscope import schema
+from gradscope.network import Network
+from gradscope.records import Costs, EpochRecord, NetworkChange, Record, Session, SessionEnd, StepRecord
+from gradscope.store.layout import ARRAYS, USUAL, known_columns
+
+Columns: TypeAlias = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """A run as tables, with the columns of `gradscope.schema`, keys first, and rows in the order of steps.
+
+    Step, epoch and unit are int64, all other numbers float64. Columns that are 0 or 1 are bool, or float64 with NaN
+    where a file does not tell. Names (layer, site, activation, variable, role) are categorical, their categories in the
+    order of execution, so that grouping keeps that order. A column that only a newer version knows stands at the right.
+
+    Attributes:
+        steps: One row a recorded step.
+        activations: One row a recorded step and site; also a census after the last step.
+        gradients: One row a recorded step and trainable variable.
+        units: One row a window, site and unit whose state changed.
+        epochs: One row an epoch: its keys, then a column for each log, NaN where an epoch lacks it. A log whose name
+            is a key's is called ``log_epoch`` and so on.
+        network: What was trained last; one without layers if none was recorded.
+        networks: What was trained, by the step from which on it was.
+        sessions: All sessions, in order, also those whose rows are void.
+        costs: What recording cost, as last known of the last session.
+        lost: One sentence for each loss by damage; empty for a sound run.
+    """
+
+    steps: pd.DataFrame
+    activations: pd.DataFrame
+    gradients: pd.DataFrame
+    units: pd.DataFrame
+    epochs: pd.DataFrame
+    network: Network
+    networks: Mapping[int, Network]
+    sessions: tuple[Session, ...]
+    costs: Costs
+    lost: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Block:
+    """Arrays of one table over consecutive steps with one network and the same columns."""
+
+    network: Network
+    columns: tuple[str, ...]
+    records: Sequence[StepRecord]
+    arrays: Sequence[NDArray[Any]]
+
+
+def frames_of(records: Iterable[Record], *, lost: tuple[str, ...] = ()) -> Frames:
+    """Return the frames that show ``records``, in the order in which they were written.
+
+    Of two records of one table and step, the later counts.
+
+    Example:
+        >>> frames_of([]).steps.columns[:4].tolist()
+        ['step', 'epoch', 'wall_time', 'loss']
+    """
+    sessions: list[Session] = []
+    steps: dict[str, dict[int, tuple[Network, StepRecord]]] = {table: {} for table in ARRAYS}
+    epochs: dict[int, EpochRecord] = {}
+    networks: dict[int, Network] = {}
+    network, costs = Network(""), Costs()
+    for record in records:
+        match record:
+            case Session():
+                sessions.append(record)
+                costs = Costs()
+                for by_step in (*steps.values(), epochs, networks):
+                    _void(by_step, record.step)
+            case NetworkChange():
+                network = networks[record.step] = record.network
+            case StepRecord():
+                for table in ARRAYS:
+                    if getattr(record, table) is not None:
+                        steps[table][record.step] = network, record
+            case EpochRecord():
+                epochs[record.step] = record
+                costs = record.costs
+            case SessionEnd():
+                costs = record.costs
+    blocks = {table: list(_blocks(table, [rows[step] for step in sorted(rows)])) for table, rows in steps.items()}
+    return Frames(
+        steps=_steps_frame(blocks["steps"]),
+        activations=_activations_frame(blocks["activations"]),
+        gradients=_gradients_frame(blocks["gradients"]),
+        units=_units_frame(blocks["units"]),
+        epochs=_epochs_frame([epochs[step] for step in sorted(epochs)]),
+        network=network,
+        networks=networks,
+        sessions=tuple(sessions),
+        costs=costs,
+        lost=lost,
+    )
+
+
+def _void(by_step: dict[int, Any], start: int) -> None:
+    for step in [step for step in by_step if step >= start]:
+        del by_step[step]
+
+
+def _blocks(table: str, rows: Sequence[tuple[Network, StepRecord]]) -> Iterator[_Block]:
+    start = 0
+    for end in range(1, len(rows) + 1):
+        network, record = rows[start]
+        if end < len(rows):
+            next_network, next_record = rows[end]
+            if next_network is network and next_record.extra_columns.get(table) == record.extra_columns.get(table):
+                continue
+        columns = (*known_columns(table), *record.extra_columns.get(table, ()))
+        members = [record for _, record in rows[start:end]]
+        yield _Block(network, columns, members, [getattr(member, table) for member in members])
+        start = end
+
+
+# --- one function a table ---
+
+
+def _steps_frame(blocks: Sequence[_Block]) -> pd.DataFrame:
+    records = [record for block in blocks for record in block.records]
+    wall_time = np.array([record.wall_time for record in records], np.float64)
+    keys = {**_step_keys(blocks, [1] * len(records)), "wall_time": wall_time}
+    return _frame(schema.STEPS, keys, blocks)
+
+
+def _activations_frame(blocks: Sequence[_Block]) -> pd.DataFrame:
+    labels: list[list[tuple[str, str, str]]] = [
+        [(site.layer, site.key, site.activation) for site in block.network.sites] for block in blocks
+    ]
+    keys = _step_keys(blocks, [len(array) for block in blocks for array in block.arrays])
+    for place, name in enumerate(("layer", "site", "activation")):
+        keys[name] = _names([[label[place] for label in of_block] for of_block in labels], [_tiled(b) for b in blocks])
+    return _frame(schema.ACTIVATIONS, keys, blocks)
+
+
+def _gradients_frame(blocks: Sequence[_Block]) -> pd.DataFrame:
+    labels: list[list[tuple[str, str, str]]] = [
+        [(variable.layer, variable.path, variable.role) for variable in block.network.variables] for block in blocks
+    ]
+    keys = _step_keys(blocks, [len(array) for block in blocks for array in block.arrays])
+    for place, name in enumerate(("layer", "variable", "role")):
+        keys[name] = _names([[label[place] for label in of_block] for of_block in labels], [_tiled(b) for b in blocks])
+    return _frame(schema.GRADIENTS, keys, blocks)
+
+
+def _units_frame(blocks: Sequence[_Block]) -> pd.DataFrame:
+    places = [np.concatenate([array[:, 0] for array in block.arrays]).astype(np.intp) for block in blocks]
+    keys = _step_keys(blocks, [len(array) for block in blocks for array in block.arrays])
+    keys["layer"] = _names([[site.layer for site in block.network.sites] for block in blocks], places)
+    keys["site"] = _names([[site.key for site in block.network.sites] for block in blocks], places)
+    frame = _frame(schema.UNITS, keys, blocks)
+    return frame.astype({"unit": np.int64})
+
+
+def _epochs_frame(records: Sequence[EpochRecord]) -> pd.DataFrame:
+    columns: Columns = {
+        "epoch": np.array([record.epoch for record in records], np.int64),
+        "step": np.array([record.step for record in records], np.int64),
+        "wall_time": np.array([record.wall_time for record in records], np.float64),
+    }
+    keys = tuple(columns)
+    for name in dict.fromkeys(name for record in records for name in record.logs):
+        values = np.array([record.logs.get(name, np.nan) for record in records], np.float64)
+        columns[f"log_{name}" if name in keys else name] = values
+    return pd.DataFrame(columns)
+
+
+# --- columns ---
+
+
+def _step_keys(blocks: Sequence[_Block], counts: Sequence[int]) -> Columns:
+    """Return the columns that every table begins with; ``counts`` has the rows of each record."""
+    records = [record for block in blocks for record in block.records]
+    return {
+        name: np.repeat(np.array([getattr(record, name) for record in records], np.int64), counts)
+        for name in ("step", "epoch")
+    }
+
+
+def _tiled(block: _Block) -> NDArray[np.intp]:
+    """Return the row within its record of each row of the block."""
+    return np.tile(np.arange(len(block.arrays[0])), len(block.arrays))
+
+
+def _names(labels: Sequence[Sequence[str]], places: Sequence[NDArray[np.intp]]) -> pd.Categorical:
+    """Return a column of names: those of each block by place, their categories in order of first appearance."""
+    categories = {name: code for code, name in enumerate(dict.fromkeys(name for block in labels for name in block))}
+    codes = [
+        np.array([categories[name] for name in block], np.int32)[place]
+        for block, place in zip(labels, places, strict=True)
+    ]
+    dtype = pd.CategoricalDtype(pd.Series(list(categories), dtype=str))
+    return pd.Categorical.from_codes(np.concatenate([np.zeros(0, np.int32), *codes]), dtype=dtype)
+
+
+def _frame(table: schema.Table, keys: Columns, blocks: Sequence[_Block]) -> pd.DataFrame:
+    """Return the frame of ``keys`` and the numbers of ``blocks``."""
+    extra = dict.fromkeys(name for block in blocks for name in block.columns if name not in known_columns(table.name))
+    names = (*table.statistic_names, *extra)
+    numbers = _numbers(names, blocks)
+    flags = {column.name for column in table.statistics if column.unit == "0/1"}
+    columns: Columns = {
+        name: values.astype(np.bool_) if name in flags and not np.isnan(values).any() else values
+        for name, values in zip(names, numbers, strict=True)
+    }
+    return pd.DataFrame({**keys, **columns}, copy=False)
+
+
+def _numbers(names: Sequence[str], blocks: Sequence[_Block]) -> NDArray[np.float64]:
+    """Return shape ``(columns, rows)``: one contiguous array a column, without a copy when the frame is made of it."""
+    parts = [np.concatenate([np.atleast_2d(array) for array in block.arrays]) for block in blocks]
+    numbers = np.empty((len(names), sum(map(len, parts))), np.float64)
+    start = 0
+    for block, part in zip(blocks, parts, strict=True):
+        end = start + len(part)
+        for place, name in enumerate(names):
+            known = name in block.columns
+            numbers[place, start:end] = part[:, block.columns.index(name)] if known else USUAL.get(name, np.nan)
+        start = end
+    return numbers
