@@ -1,0 +1,1 @@
+"""The command ``gradscope``: one file a command."""

@@ -1,0 +1,217 @@
+"""What a person holds after a training: one run, or several under one roof."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from gradscope.errors import RunFormatError, RunNotFoundError
+from gradscope.network import Network, NotMeasured
+from gradscope.records import Costs, Session
+from gradscope.report.summary import Summary, summarise
+from gradscope.store.read import Frames, read_frames, run_directories
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+
+class Run:
+    """One recorded training: its tables, what was trained, and what recording it cost.
+
+    Args:
+        frames: The run's frames, or a function that makes them when they are first asked for.
+        path: Where the run lies; None for one that was kept in memory.
+        name: What to call it; by default the last part of ``path``.
+
+    Example:
+        >>> import tempfile
+        >>> from gradscope.store.read import frames_of
+        >>> run = Run(frames_of([]), name="empty")
+        >>> run
+        <gradscope run 'empty': nothing recorded>
+    """
+
+    def __init__(
+        self, frames: Frames | Callable[[], Frames], *, path: Path | None = None, name: str | None = None
+    ) -> None:
+        self._source = frames
+        self.path = path
+        self.name = name or (_name(path) if path is not None else "run")
+
+    @cached_property
+    def frames(self) -> Frames:
+        """All tables at once, as rules take them."""
+        return self._source if isinstance(self._source, Frames) else self._source()
+
+    @property
+    def steps(self) -> pd.DataFrame:
+        """One row a recorded step: loss, learning rate, global gradient norm, seconds."""
+        return self.frames.steps
+
+    @property
+    def activations(self) -> pd.DataFrame:
+        """One row a recorded step and site: saturation, dead units, moments, backward signal."""
+        return self.frames.activations
+
+    @property
+    def gradients(self) -> pd.DataFrame:
+        """One row a recorded step and trainable variable: gradient, weight and update."""
+        return self.frames.gradients
+
+    @property
+    def units(self) -> pd.DataFrame:
+        """One row a window, site and unit whose state changed: which units are dead, and since when."""
+        return self.frames.units
+
+    @property
+    def epochs(self) -> pd.DataFrame:
+        """One row an epoch: its logs, validation included."""
+        return self.frames.epochs
+
+    @property
+    def network(self) -> Network:
+        """What was trained."""
+        return self.frames.network
+
+    @property
+    def sessions(self) -> tuple[Session, ...]:
+        """Every beginning and continuation of a training that the directory holds; the tables show the last."""
+        return self.frames.sessions
+
+    @property
+    def costs(self) -> Costs:
+        """What recording cost, in seconds."""
+        return self.frames.costs
+
+    @property
+    def not_measured(self) -> tuple[NotMeasured, ...]:
+        """What of the model is not recorded, each with the reason."""
+        return self.frames.network.not_measured
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """What could not be read of damaged files, in words; empty as a rule."""
+        return self.frames.lost
+
+    def summary(self) -> Summary:
+        """Return one row a site: saturation, dead units, gradient, backward signal, update-to-weight ratio."""
+        return summarise(self.frames, name=self.name)
+
+    def __repr__(self) -> str:
+        steps = len(self.steps)
+        if not steps:
+            return f"<gradscope run {self.name!r}: nothing recorded>"
+        where = f", from {str(self.path)!r}" if self.path is not None else ""
+        recorded = f"{steps:,} recorded {'step' if steps == 1 else 'steps'}"
+        return f"<gradscope run {self.name!r}: {recorded} of {len(self.network.sites):,} sites{where}>"
+
+
+class Runs(Mapping[str, Run]):
+    """Several runs by name, and their tables as one: each frame has a column ``run`` in front."""
+
+    def __init__(self, runs: Mapping[str, Run]) -> None:
+        self._runs = dict(runs)
+
+    def __getitem__(self, name: str) -> Run:
+        return self._runs[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._runs)
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    @cached_property
+    def steps(self) -> pd.DataFrame:
+        """`Run.steps` of all runs."""
+        return self._joined(lambda run: run.steps)
+
+    @cached_property
+    def activations(self) -> pd.DataFrame:
+        """`Run.activations` of all runs."""
+        return self._joined(lambda run: run.activations)
+
+    @cached_property
+    def gradients(self) -> pd.DataFrame:
+        """`Run.gradients` of all runs."""
+        return self._joined(lambda run: run.gradients)
+
+    @cached_property
+    def units(self) -> pd.DataFrame:
+        """`Run.units` of all runs."""
+        return self._joined(lambda run: run.units)
+
+    @cached_property
+    def epochs(self) -> pd.DataFrame:
+        """`Run.epochs` of all runs; a log that a run lacks is NaN there."""
+        return self._joined(lambda run: run.epochs)
+
+    def _joined(self, table: Callable[[Run], pd.DataFrame]) -> pd.DataFrame:
+        frames = {name: table(run) for name, run in self.items()}
+        frames = {name: frame for name, frame in frames.items() if len(frame)} or frames
+        joined = pd.concat([_without_categories(frame) for frame in frames.values()], ignore_index=True)
+        joined.insert(0, "run", np.repeat(list(frames), list(map(len, frames.values()))))
+        names = [str(column) for column in next(iter(frames.values())).select_dtypes("category")]
+        return joined.astype({name: _in_order_of_appearance(joined[name]) for name in ("run", *names)})
+
+    def __repr__(self) -> str:
+        return f"<gradscope runs: {', '.join(self)}>"
+
+
+def _without_categories(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return ``frame`` with its names as plain strings: those of two runs differ."""
+    return frame.astype(dict.fromkeys(frame.select_dtypes("category"), object))
+
+
+def _in_order_of_appearance(names: pd.Series[str]) -> pd.CategoricalDtype:
+    return pd.CategoricalDtype(pd.Series(names.unique(), dtype=str))
+
+
+def load(path: str | PathLike[str]) -> Run:
+    """Return the run that was recorded in ``path``.
+
+    Args:
+        path: The directory that was given to `GradScope`, its ``gradscope`` folder, or one event file in there.
+
+    Raises:
+        RunNotFoundError: If there is no recorded run; the message says what was found instead.
+        RunFormatError: If it is damaged beyond reading, or was written by a newer version.
+    """
+    path = Path(path)
+    return Run(read_frames(path), path=path)
+
+
+def load_runs(parent: str | PathLike[str]) -> Runs:
+    """Return every run below ``parent``, named by its path from there.
+
+    A run that cannot be read is left out with a warning, so that one damaged file does not hide forty good ones.
+
+    Raises:
+        RunNotFoundError: If there is no run that can be read.
+    """
+    parent, runs = Path(parent), dict[str, Run]()
+    for directory in run_directories(parent):
+        try:
+            runs[_name_below(parent, directory)] = load(directory)
+        except RunFormatError as error:
+            warnings.warn(f"A run is left out: {error}", stacklevel=2)
+    if not runs:
+        raise RunNotFoundError(f"No recorded run below {str(parent)!r}. Pass the directory that holds the runs' own.")
+    return Runs(runs)
+
+
+def _name(path: Path) -> str:
+    path = path.resolve()
+    path = path.parent if path.is_file() else path
+    return path.parent.name if path.name == "gradscope" else path.name
+
+
+def _name_below(parent: Path, directory: Path) -> str:
+    below = directory.resolve().relative_to(parent.resolve()).as_posix()
+    return _name(directory) if below == "." else below
