@@ -1,0 +1,362 @@
+"""GradScope: the callback that records a training.
+
+It ties the parts together: at each batch the schedule decides, the instrument records, the journal makes records, and a
+sink keeps them. Whatever fails here warns once and lets the training go on; only wrong arguments raise, and they do so
+before the first step.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec
+
+import keras
+import numpy as np
+
+from gradscope import baseline
+from gradscope.accounts import Accounts
+from gradscope.census import Census
+from gradscope.errors import ArgumentError, GradscopeError, ModelError
+from gradscope.journal import Journal
+from gradscope.network import Network, NotMeasured
+from gradscope.records import EpochRecord, NetworkChange, Record, Session, SessionEnd
+from gradscope.schedule import Moment, Schedule, from_argument
+from gradscope.sites import LayerFilter, describe, fingerprint, places, selected
+from gradscope.store.sink import MemorySink, Previous, Sink
+
+if TYPE_CHECKING:
+    from gradscope.instrument.tensorflow.recorder import Recorder, Timing
+    from gradscope.run import Run
+
+P = ParamSpec("P")
+
+
+def _harmless(hook: Callable[Concatenate[GradScope, P], None]) -> Callable[Concatenate[GradScope, P], None]:
+    """Let a failure inside a hook warn once, and the training go on."""
+
+    @functools.wraps(hook)
+    def guarded(self: GradScope, *arguments: P.args, **keywords: P.kwargs) -> None:
+        try:
+            hook(self, *arguments, **keywords)
+        except Exception as error:
+            self._stop_recording(error)
+
+    return guarded
+
+
+class GradScope(keras.callbacks.Callback):
+    """Records activations, dead units and gradients of every layer while ``model.fit`` runs.
+
+    Training is not changed by it: weights and history are the same, bit for bit, with and without.
+
+    Args:
+        log_dir: Directory of the run, beside which TensorBoard may be started; None keeps the records in memory.
+        schedule: When to record: every so many steps, or a `gradscope.schedule.Schedule`. By default the beginning is
+            recorded densely, then each epoch once, and otherwise as often as ``max_overhead`` allows.
+        max_overhead: Share of the training's own time that recording may take, in (0, 1]; by default 0.02, and no
+            limit where a ``schedule`` is given.
+        layers: Glob patterns of layer keys, or a function of a key, to record only some layers.
+        params: What tells this training from others, such as ``{"learning_rate": 1e-3}``; kept with the run.
+        scalars: What TensorBoard's Time Series tab gets: ``"auto"``, ``"all"`` or ``"none"``.
+        quiet: True to print no summary when the training ends.
+
+    Raises:
+        ArgumentError: If an argument cannot work.
+
+    Example:
+        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="relu"), keras.layers.Dense(1)])
+        >>> model.compile("adam", "mse")
+        >>> scope = GradScope(schedule=1, quiet=True)
+        >>> history = model.fit(np.ones((8, 4)), np.ones((8, 1)), verbose=0, callbacks=[scope])
+        >>> scope.run.activations[["layer", "activation"]].astype(str).values.tolist()
+        [['dense', 'relu'], ['dense_1', 'linear']]
+    """
+
+    def __init__(
+        self,
+        log_dir: str | PathLike[str] | None = None,
+        *,
+        schedule: int | Schedule | None = None,
+        max_overhead: float | None = None,
+        layers: LayerFilter | str | None = None,
+        params: Mapping[str, Any] | None = None,
+        scalars: Literal["auto", "all", "none"] = "auto",
+        quiet: bool = False,
+    ) -> None:
+        super().__init__()
+        self._schedule = from_argument(schedule, max_overhead)
+        self._max_overhead = max_overhead
+        self._layers: LayerFilter | None = [layers] if isinstance(layers, str) else layers
+        self._params = _checked_params(params)
+        self._quiet = quiet
+        self._log_dir = None if log_dir is None else Path(log_dir)
+        self._sink: Sink = _sink(self._log_dir, scalars)
+        self._recorder: Recorder | None = None
+        self._journal: Journal | None = None
+        self._previous: Previous | None = None
+        self._session_written = False
+        self._broken = ""
+        self._step = self._start_step = self._epoch = 0
+        self._first_in_epoch = False
+        self._batch_begun = -1
+        self._loss = self._loss_sum = math.nan
+        self._accounts = Accounts()
+        self._state = self._schedule.init()
+        self._census = Census()
+
+    @property
+    def run(self) -> Run:
+        """The run as recorded so far.
+
+        Raises:
+            RunNotFoundError: If nothing was written to ``log_dir`` yet.
+        """
+        from gradscope.run import Run, load
+
+        if self._log_dir is not None:
+            return load(self._log_dir)
+        if not isinstance(self._sink, MemorySink):
+            raise GradscopeError("This run has no directory and is not kept in memory.")
+        from gradscope.store.read import frames_of
+
+        return Run(frames_of(list(self._sink.records)), name=getattr(self.model, "name", "run"))
+
+    def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        self._check_model()
+        self._previous = self._sink.open()
+        self._begin()
+
+    @_harmless
+    def _begin(self) -> None:
+        from gradscope.instrument.tensorflow.recorder import Recorder
+
+        model: Any = self.model
+        self._broken = ""
+        self._recorder = Recorder(model, self._layers, self._stop_recording)
+        self._journal = None
+        self._session_written = False
+        self._start_step = self._step = int(model.optimizer.iterations)  # accumulated batches count too
+        self._state = self._schedule.init()
+        self._accounts = Accounts()
+        self._census = Census()
+        replicas = int(model.distribute_strategy.num_replicas_in_sync)
+        if replicas > 1:
+            self._stop_recording(ModelError(f"the model trains on {replicas} replicas, which are not recorded yet"))
+
+    @_harmless
+    def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self._epoch = epoch
+        self._first_in_epoch = True
+        self._loss_sum = 0.0
+
+    @_harmless
+    def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        self._batch_begun = batch
+        if self._broken or self._recorder is None:
+            return
+        accounts = self._accounts
+        moment = Moment(
+            step=self._step,
+            start_step=self._start_step,
+            epoch=self._epoch,
+            first_in_epoch=self._first_in_epoch,
+            loss=self._loss,
+            training_seconds=accounts.training_seconds,
+            early_seconds=accounts.seconds["early"],
+            epoch_seconds=accounts.seconds["each_epoch"],
+            running_seconds=accounts.seconds["running"],
+            record_seconds=accounts.record_seconds,
+            record_count=accounts.record_count,
+        )
+        self._state = self._schedule.update(self._state, moment)
+        if self._state.due:
+            histograms = self._journal is None or self._journal.histogram_due
+            self._recorder.arm(observe=True, histograms=histograms)
+        elif self._journal is not None and self._census.wants_more:
+            self._recorder.arm(observe=False)
+
+    @_harmless
+    def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
+        begun = time.perf_counter()
+        self._see_loss(batch, logs)
+        recorder = self._recorder
+        if recorder is not None and not self._broken:
+            if recorder.timing is None:
+                recorder.note_plain_step()
+            else:
+                self._keep(recorder, recorder.timing, begun)
+                recorder.timing = None
+        self._step += batch - self._batch_begun + 1
+        self._first_in_epoch = False
+
+    @_harmless
+    def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
+        self._accounts.pause()
+
+    @_harmless
+    def on_test_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        self._accounts.resume()
+
+    @_harmless
+    def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        values = {name: float(value) for name, value in (logs or {}).items() if np.ndim(value) == 0}
+        costs = self._accounts.costs
+        self._write(EpochRecord(max(self._step - 1, 0), epoch, time.time(), values, costs))
+
+    @_harmless
+    def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
+        try:
+            self._finish()
+        finally:
+            if self._recorder is not None:
+                self._recorder.disarm()
+            self._census.close()
+            self._sink.close()
+        if not self._quiet:
+            from gradscope.report.console import print_summary
+
+            print_summary(self.run.summary())
+
+    @_harmless
+    def _finish(self) -> None:
+        self._take_census()
+        self._write(SessionEnd(max(self._step - 1, 0), time.time(), self._accounts.costs))
+
+    def _check_model(self) -> None:
+        """Raise what is wrong with the model, before the first step."""
+        model: Any = self.model
+        if keras.backend.backend() != "tensorflow":
+            raise ModelError(
+                f"Keras runs on the backend {keras.backend.backend()!r}; GradScope records on 'tensorflow' only, so far. "
+                f"Set the environment variable KERAS_BACKEND=tensorflow before importing keras."
+            )
+        if not getattr(model, "compiled", False) or model.optimizer is None:
+            raise ModelError("The model is not compiled with an optimizer. Call model.compile(...) before fit.")
+        if self._layers is not None:
+            selected([place.key for place in places(model)], self._layers)
+
+    def _see_loss(self, batch: int, logs: Mapping[str, Any] | None) -> None:
+        """Recover the batch's own loss from the epoch's running mean, which is on the host already."""
+        mean = (logs or {}).get("loss")
+        if mean is None:
+            return
+        total = float(mean) * (batch + 1)
+        self._loss = (total - self._loss_sum) / (batch - self._batch_begun + 1)
+        self._loss_sum = total
+
+    def _keep(self, recorder: Recorder, timing: Timing, begun: float) -> None:
+        """Write what the step that has just ended delivered, and charge what it cost."""
+        recorded = recorder.recorded
+        if recorded is not None:
+            if self._journal is None or self._journal.network is not recorded.network:
+                self._begin_network(recorded.network)
+            assert self._journal is not None
+            labels = self._labels(recorder.batch)
+            if labels is not None:
+                self._journal.see_labels(*labels)
+            record = self._journal.step_record(
+                recorded.observation,
+                step=self._step,
+                epoch=self._epoch,
+                wall_time=time.time(),
+                loss=self._loss,
+                weight_norms=recorded.weight_norms,
+                update_norms=recorded.update_norms,
+                step_seconds=timing.step_seconds,
+                recording_seconds=math.nan if timing.is_setup else timing.extra_seconds,
+            )
+            self._write(record)
+        if self._journal is not None and self._journal.windows_complete:
+            self._census.close()
+        self._census.add(recorder.batch)
+        seconds = timing.extra_seconds + time.perf_counter() - begun
+        is_setup = timing.is_setup or recorded is None
+        self._accounts.charge("setup" if is_setup else self._state.reason, seconds, is_record=recorded is not None)
+
+    def _begin_network(self, network: Network) -> None:
+        """Begin the journal of a network, and the session if it is the first."""
+        self._journal = Journal(network, _baseline_state(self.model, network))
+        now = time.time()
+        if not self._session_written:
+            digest = fingerprint(network)
+            previous = self._previous
+            resumed = self._start_step > 0 and previous is not None and previous.session.fingerprint == digest
+            settings = {"schedule": str(self._schedule), "max_overhead": self._max_overhead}
+            self._sink.write(Session(self._start_step if resumed else 0, now, resumed, digest, settings, self._params))
+            self._session_written = True
+        self._sink.write(NetworkChange(self._step, now, network))
+
+    def _write(self, record: Record) -> None:
+        if not self._session_written:
+            reason = self._broken or "no step was recorded"
+            nothing = [NotMeasured(self.model.name, reason)]
+            self._begin_network(describe(self.model, places(self.model), sites=(), variables=(), not_measured=nothing))
+        self._sink.write(record)
+
+    def _labels(self, batch: Any) -> tuple[Any, Any] | None:
+        """Return labels and weights of a batch that Keras' own train step reads; None for one of another kind."""
+        if type(self.model).train_step is not keras.Model.train_step or not isinstance(batch, tuple):
+            return None
+        _, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
+        if not hasattr(y, "numpy") or np.size(y) > 2**20:
+            return None
+        return np.asarray(y), np.asarray(weights) if hasattr(weights, "numpy") else None
+
+    def _take_census(self) -> None:
+        """Look at the first batches once more, where too few were recorded to judge units by."""
+        if self._journal is None or self._recorder is None or self._broken:
+            return
+        begun = time.perf_counter()
+        batches = [] if self._journal.windows_complete else self._census.batches
+        census = [self._recorder.again(batch) for batch in batches]
+        self._write(self._journal.last_record(census, step=self._step, epoch=self._epoch, wall_time=time.time()))
+        self._accounts.charge("setup", time.perf_counter() - begun, is_record=False)
+
+    def _stop_recording(self, error: Exception) -> None:
+        """Warn once, leave the model as it was found, and record no more."""
+        if self._broken:
+            return
+        self._broken = f"{type(error).__name__}: {error}" if not isinstance(error, GradscopeError) else str(error)
+        if self._recorder is not None:
+            self._recorder.disarm()
+        self._census.close()
+        message = f"GradScope records no more of this training, which goes on unchanged: {self._broken}"
+        try:
+            warnings.warn(message, stacklevel=3)
+        except Warning:  # the user has made warnings errors; they would end the training
+            print(message, file=sys.stderr)
+
+
+def _checked_params(params: Mapping[str, Any] | None) -> dict[str, Any]:
+    try:
+        return json.loads(json.dumps({} if params is None else dict(params)))
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"params={params!r} cannot be kept with the run: {error}. Pass a dict of strings, numbers and booleans."
+        ) from error
+
+
+def _sink(log_dir: Path | None, scalars: Literal["auto", "all", "none"]) -> Sink:
+    if log_dir is None:
+        return MemorySink()
+    from gradscope.store.event_sink import EventFileSink
+
+    return EventFileSink(log_dir, scalars=scalars)
+
+
+def _baseline_state(model: Any, network: Network) -> baseline.BaselineState | None:
+    """Return an empty baseline for the model's loss; None where no best constant prediction is known for it."""
+    kind = baseline.kind_of(network.compiled.loss)
+    if kind is None:
+        return None
+    keywords = getattr(model.loss, "_fn_kwargs", {})
+    smoothing = keywords.get("label_smoothing", 0.0) or 0.0
+    return baseline.init(kind, float(smoothing), keywords.get("ignore_class"))

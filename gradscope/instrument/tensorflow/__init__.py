@@ -1,0 +1,1 @@
+"""The instrument for Keras on TensorFlow."""

@@ -1,0 +1,100 @@
+"""Variables of a traced step: which ones it may write, putting them back, and what the real step did to the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from gradscope.statistics.moments import difference_norm, scaled_norm
+
+_READING = frozenset({"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp"})
+_SIDE_EFFECTS = frozenset(
+    {
+        "PyFunc",
+        "EagerPyFunc",
+        "WriteFile",
+        "SaveV2",
+        "LookupTableInsertV2",
+        "LookupTableRemoveV2",
+        "MutableHashTableV2",
+        "QueueEnqueueV2",
+        "QueueDequeueV2",
+        "IteratorGetNext",
+        "WriteSummary",
+        "WriteScalarSummary",
+        "WriteRawProtoSummary",
+        "CollectiveReduceV2",
+    }
+)
+
+
+def written_variables(graph: Any) -> list[Any]:
+    """Return the variables that ``graph`` may write: all of those it does more with than read.
+
+    A handle that goes into a loop or a function counts as written, since what happens there is not looked at.
+    """
+    handles = {id(internal): external for external, internal in graph.captures}
+    written = {
+        id(handles[id(tensor)])
+        for operation in graph.get_operations()
+        if operation.type not in _READING
+        for tensor in operation.inputs
+        if tensor.dtype == tf.resource and id(tensor) in handles
+    }
+    return [variable for variable in graph.variables if id(variable.handle) in written]
+
+
+def side_effects(graph: Any) -> list[str]:
+    """Return the types of operations in ``graph`` whose effect would happen a second time in a replay."""
+    types = {operation.type for operation in graph.get_operations()}
+    library = graph.as_graph_def().library.function
+    types |= {node.op for function in library for node in function.node_def}
+    return sorted(types & _SIDE_EFFECTS)
+
+
+class Restoration:
+    """Keeps the values of variables and puts them back, each in one call."""
+
+    def __init__(self, variables: Sequence[Any]) -> None:
+        self.variables = list(variables)
+        self._copy = tf.function(lambda: [tf.identity(variable) for variable in self.variables], autograph=False)
+        self._assign = tf.function(self._put, autograph=False)
+
+    def _put(self, values: list[Any]) -> None:
+        for variable, value in zip(self.variables, values, strict=True):
+            variable.assign(value)
+
+    def save(self) -> list[Any]:
+        """Return copies of all values."""
+        return self._copy() if self.variables else []
+
+    def put_back(self, values: list[Any]) -> None:
+        """Assign what `save` returned."""
+        if self.variables:
+            self._assign(values)
+
+
+class Updates:
+    """Norms of weights, and of what one training step added to them."""
+
+    def __init__(self, variables: Sequence[Any]) -> None:
+        self.variables = list(variables)
+        self._copy = tf.function(lambda: [tf.identity(variable) for variable in self.variables], autograph=False)
+        self._norms = tf.function(self._weight_and_update_norms, autograph=False)
+
+    def _weight_and_update_norms(self, before: list[Any]) -> Any:
+        rows = [
+            [scaled_norm(old), difference_norm(variable, old)]
+            for variable, old in zip(self.variables, before, strict=True)
+        ]
+        return tf.stack([tf.stack(row) for row in rows]) if rows else tf.zeros((0, 2))
+
+    def before(self) -> list[Any]:
+        """Return a copy of the weights."""
+        return self._copy() if self.variables else []
+
+    def norms(self, before: list[Any]) -> Any:
+        """Return weight norms before the step and norms of what it added, shape ``(variables, 2)``, float32."""
+        return self._norms(before).numpy()

@@ -1,0 +1,201 @@
+"""Journal: turns what recorded steps delivered into records, remembering what spans several of them.
+
+That is, for each site, the window in which its units are judged; the labels seen, for the baseline loss; and how many
+histograms were written.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from gradscope import baseline, windows
+from gradscope.instrument.observation import Observation, SiteObservation
+from gradscope.network import Network
+from gradscope.records import StepRecord
+from gradscope.schema import STEPS
+from gradscope.sums import (
+    GradientSums,
+    activation_row,
+    global_norm,
+    gradient_norm,
+    gradient_row,
+    merge_activations,
+    merge_backward,
+    merge_softmax,
+    merge_units,
+)
+
+HISTOGRAMS_AN_INTERVAL = 20  # then the interval doubles: 200 histograms reach over 20,000 records
+
+
+class Journal:
+    """Makes the records of one training of one network.
+
+    Args:
+        network: What is recorded.
+        baseline_state: What the labels of this loss are gathered in; None where no baseline is known.
+    """
+
+    def __init__(self, network: Network, baseline_state: baseline.BaselineState | None) -> None:
+        self.network = network
+        self._windows = [windows.init() for _ in network.sites]
+        self._baseline = baseline_state
+        self._histogram_count = 0
+        self._next_histogram = 0
+        self._record_count = 0
+        self._units_epoch = -1
+
+    @property
+    def windows_complete(self) -> bool:
+        """Whether every site whose units can be judged has seen enough to judge them."""
+        return all(windows.is_complete(state) for state in self._windows if state.window or self._record_count == 0)
+
+    @property
+    def histogram_due(self) -> bool:
+        """Whether the next record is to hold activations for histograms."""
+        return self._record_count >= self._next_histogram
+
+    def see_labels(self, y: ArrayLike, sample_weight: ArrayLike | None) -> None:
+        """Take a batch's labels into the baseline."""
+        if self._baseline is not None:
+            self._baseline = baseline.update(self._baseline, y, sample_weight)
+
+    def step_record(
+        self,
+        observation: Observation,
+        *,
+        step: int,
+        epoch: int,
+        wall_time: float,
+        loss: float,
+        weight_norms: NDArray[np.float32],
+        update_norms: NDArray[np.float32],
+        step_seconds: float,
+        recording_seconds: float,
+    ) -> StepRecord:
+        """Return the record of one step.
+
+        Args:
+            observation: What the replay of its batch delivered.
+            step: The step.
+            epoch: Its epoch.
+            wall_time: Seconds since 1970.
+            loss: What to put where the replay saw no loss.
+            weight_norms: Of the variables, before the step.
+            update_norms: Of what the step added to them.
+            step_seconds: What the training's own step took.
+            recording_seconds: What recording took; NaN where set-up was part of it.
+        """
+        if observation.activations:
+            interval = 2 ** (self._histogram_count // HISTOGRAMS_AN_INTERVAL)
+            self._histogram_count += 1
+            self._next_histogram = self._record_count + interval
+        self._record_count += 1
+        self._observe_units(observation.sites, step, observation.samples)
+        gradients = [gradient for gradient in observation.gradients if gradient is not None]
+        finite = all(gradient.nonfinite_count == 0 for gradient in gradients)
+        values = {
+            "loss": loss if math.isnan(observation.loss) else observation.loss,
+            "baseline_loss": math.nan if self._baseline is None else baseline.baseline_loss(self._baseline),
+            "learning_rate": observation.learning_rate,
+            "global_norm": global_norm(gradients),
+            "loss_scale": observation.loss_scale,
+            "clipped": self._clipped(gradients),
+            "skipped": float(observation.skips and not finite),
+            "samples": observation.samples,
+            "step_seconds": step_seconds,
+            "recording_seconds": recording_seconds,
+        }
+        units_due = epoch != self._units_epoch
+        self._units_epoch = epoch
+        return StepRecord(
+            step=step,
+            epoch=epoch,
+            wall_time=wall_time,
+            steps=np.array([values[name] for name in STEPS.statistic_names], np.float32),
+            activations=self._activation_table(observation.sites),
+            gradients=_table(
+                gradient_row(sums, weight_norm=float(weight), update_norm=float(update))
+                for sums, weight, update in zip(observation.gradients, weight_norms, update_norms, strict=True)
+            ),
+            units=self._unit_table() if units_due else None,
+            samples=observation.activations,
+        )
+
+    def last_record(self, census: Sequence[Observation], *, step: int, epoch: int, wall_time: float) -> StepRecord:
+        """Return the record that ends a training: the census, and the units that have changed since the last one.
+
+        Args:
+            census: Batches looked at once more under the final weights; empty where the windows are complete.
+            step: The step after the last.
+            epoch: The last epoch.
+            wall_time: Seconds since 1970.
+        """
+        merged: Sequence[SiteObservation] = ()
+        for observation in census:
+            self._observe_units(observation.sites, step, observation.samples)
+            merged = [*map(_merged, merged, observation.sites)] if merged else observation.sites
+        return StepRecord(
+            step=step,
+            epoch=epoch,
+            wall_time=wall_time,
+            activations=self._activation_table(merged) if merged else None,
+            units=self._unit_table(),
+        )
+
+    def _observe_units(self, sites: Sequence[SiteObservation], step: int, samples: int) -> None:
+        for index, site in enumerate(sites):
+            if site.units is not None:
+                seen = windows.Observation(step, samples, site.units)
+                self._windows[index] = windows.update(self._windows[index], seen)
+
+    def _activation_table(self, sites: Sequence[SiteObservation]) -> NDArray[np.float32]:
+        return _table(
+            activation_row(
+                site.activation,
+                units=site.units,
+                backward=site.backward,
+                softmax=site.softmax,
+                dead_unit_fraction=windows.dead_unit_fraction(window),
+                stuck_unit_fraction=windows.stuck_unit_fraction(window),
+            )
+            for site, window in zip(sites, self._windows, strict=True)
+        )
+
+    def _unit_table(self) -> NDArray[np.float64] | None:
+        parts: list[NDArray[np.float64]] = []
+        for index, window in enumerate(self._windows):
+            self._windows[index], rows = windows.take_changes(window)
+            parts.append(np.column_stack([np.full(len(rows), float(index)), rows]))
+        changed = np.concatenate(parts) if parts else np.empty((0, 0))
+        return changed if len(changed) else None
+
+    def _clipped(self, gradients: Sequence[GradientSums[NDArray[np.float64]]]) -> float:
+        """Return 1 where clipping shortens a gradient; NaN where it acts on sums over several batches."""
+        compiled = self.network.compiled
+        if compiled.accumulation_steps > 1 and compiled.clipping:
+            return math.nan
+        beyond = {
+            "clipnorm": lambda limit: any(gradient_norm(gradient) > limit for gradient in gradients),
+            "global_clipnorm": lambda limit: global_norm(gradients) > limit,
+            "clipvalue": lambda limit: any(gradient.abs_max > limit for gradient in gradients),
+        }
+        return float(any(beyond[name](limit) for name, limit in compiled.clipping.items()))
+
+
+def _merged(a: SiteObservation, b: SiteObservation) -> SiteObservation:
+    return SiteObservation(
+        activation=merge_activations(a.activation, b.activation),
+        units=None if a.units is None or b.units is None else merge_units(a.units, b.units),
+        backward=None if a.backward is None or b.backward is None else merge_backward(a.backward, b.backward),
+        softmax=None if a.softmax is None or b.softmax is None else merge_softmax(a.softmax, b.softmax),
+    )
+
+
+def _table(rows: Iterator[NDArray[np.float32]]) -> NDArray[np.float32]:
+    collected = list(rows)
+    return np.stack(collected) if collected else np.empty((0, 0), np.float32)

@@ -1,0 +1,326 @@
+"""The map of the package: which part may import which, what needs a framework, and what lies at the top.
+
+`MAP` is data, to be read by a person who wants to know where something belongs, and to be changed with thought.
+"""
+
+import ast
+import fnmatch
+import graphlib
+import importlib
+import inspect
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gradscope
+from gradscope.network import Layer, Network, Site, Variable
+from gradscope.records import Costs, EpochRecord, NetworkChange, Session, SessionEnd, StepRecord
+from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS
+from gradscope.store.event_sink import EventFileSink
+
+ROOT = Path(__file__).parents[1]
+
+# A module belongs to the longest name here that it begins with. It may import its own part, and these.
+MAP: dict[str, set[str]] = {
+    "_version": set(),
+    "errors": set(),
+    "schema": {"errors"},
+    "network": set(),
+    "records": {"network"},
+    "sums": {"errors", "schema", "network"},
+    "windows": {"errors", "schema", "sums"},
+    "schedule": {"errors"},
+    "baseline": set(),
+    "store": {"errors", "schema", "network", "records"},
+    "report": {"errors", "schema", "network", "records", "store.read"},
+    "run": {"errors", "network", "records", "report", "store"},
+    "cli": {"_version", "errors", "report", "run"},
+    "__main__": {"cli"},
+    "activations": {"errors", "network"},
+    "statistics": {"errors", "sums"},
+    "sites": {"_version", "activations", "errors", "network"},
+    "instrument": {"activations", "errors", "network", "records", "schema", "sites", "statistics", "sums"},
+    "accounts": {"records"},
+    "census": set(),
+    "journal": {"baseline", "instrument.observation", "network", "records", "schema", "sums", "windows"},
+    "callback": {
+        "accounts", "baseline", "census", "errors", "instrument", "journal", "network", "records", "schedule", "schema", "sites",
+        "store.sink",
+    },
+    "demo": {"callback", "errors", "report", "run", "schedule"},
+}  # fmt: skip
+
+# What a part may import besides, but only inside a function or for its types: not when the module loads.
+LATE: dict[str, set[str]] = {
+    "callback": {"report.console", "run", "store.event_sink", "store.read"},
+    "cli": {"demo", "store.read"},
+}
+
+# The training half. All else is the analysis half, which runs where no framework is installed.
+NEEDS_KERAS = {"statistics", "sites", "instrument", "census", "callback", "demo"}
+FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
+
+# The event file is read by TensorBoard's tab too, which starts without pandas.
+NO_PANDAS = {"store", "store.events", "store.sink", "store.event_sink"}
+
+TOP_LEVEL = {"CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "dashboards", "examples", "gradscope", "tests"}
+
+
+@dataclass(frozen=True)
+class Import:
+    target: str  # with the leading "gradscope." left out
+    late: bool  # inside a function or for the type checker only: not loaded with the module
+    line: int
+
+
+def python_files(*folders: str) -> list[Path]:
+    return sorted(path for folder in folders for path in (ROOT / folder).rglob("*.py"))
+
+
+def module_name(path: Path) -> str:
+    """Return ``store.events`` for gradscope/store/events.py, ``store`` for gradscope/store/__init__.py."""
+    parts = path.relative_to(ROOT / "gradscope").with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES: dict[str, Path] = {module_name(path): path for path in python_files("gradscope")}
+INNER = {name: path for name, path in MODULES.items() if name}  # the root, "", only names what there is
+
+
+@cache
+def tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def imported_names(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        assert node.level == 0, "imports are absolute"
+        assert node.module is not None
+        for alias in node.names:
+            submodule = f"{node.module}.{alias.name}"
+            is_module = submodule.removeprefix("gradscope.") in MODULES
+            yield submodule if is_module else node.module
+
+
+def imports(path: Path) -> list[Import]:
+    top = tree(path)
+    late = {inner for node in ast.walk(top) if is_late(node) for inner in ast.walk(node)}
+    return [Import(name, node in late, node.lineno) for node in ast.walk(top) for name in imported_names(node)]
+
+
+def is_late(node: ast.AST) -> bool:
+    if isinstance(node, ast.If):
+        return ast.unparse(node.test) == "TYPE_CHECKING"
+    return isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+
+
+def inner_imports(path: Path) -> list[Import]:
+    """Return what the module imports of gradscope itself; the root package is named ``""``."""
+    return [
+        Import(found.target.removeprefix("gradscope").removeprefix("."), found.late, found.line)
+        for found in imports(path)
+        if found.target.partition(".")[0] == "gradscope"
+    ]
+
+
+def within(module: str, part: str) -> bool:
+    return module == part or module.startswith(f"{part}.")
+
+
+def part_of(module: str) -> str:
+    return max((part for part in MAP if within(module, part)), key=len, default="")
+
+
+@pytest.mark.parametrize("module", INNER)
+def test_a_module_has_a_place_on_the_map(module: str) -> None:
+    assert part_of(module), f"gradscope.{module} stands in no part of MAP"
+
+
+@pytest.mark.parametrize("part", sorted({*MAP, *LATE, *NEEDS_KERAS, *NO_PANDAS}.union(*MAP.values(), *LATE.values())))
+def test_what_the_map_names_exists(part: str) -> None:
+    assert part in MODULES
+
+
+def test_the_map_has_no_circle() -> None:
+    parts = {part: {part_of(target) for target in targets} for part, targets in MAP.items()}
+    list(graphlib.TopologicalSorter(parts).static_order())  # raises CycleError, naming the circle
+
+
+@pytest.mark.parametrize("module", INNER)
+def test_a_module_imports_only_what_the_map_allows(module: str) -> None:
+    part = part_of(module)
+    always, late = {part, *MAP[part]}, LATE.get(part, set())
+    for found in inner_imports(INNER[module]):
+        allowed = always | late if found.late else always
+        assert any(within(found.target, target) for target in allowed), (
+            f"{INNER[module]}:{found.line} imports gradscope.{found.target}, which {part!r} may not"
+        )
+
+
+def test_the_root_package_loads_only_errors_and_the_version() -> None:
+    for node in tree(MODULES[""]).body:
+        names = {name for name in imported_names(node) if name.startswith("gradscope")}
+        assert names <= {"gradscope.errors", "gradscope._version"}
+
+
+@pytest.mark.parametrize("path", python_files("dashboards"), ids=lambda path: path.name)
+def test_the_dashboard_sees_the_schema_and_the_events_only(path: Path) -> None:
+    for found in inner_imports(path):
+        assert found.target in {"schema", "network", "records", "store.events"}
+
+
+@pytest.mark.parametrize("path", python_files("gradscope", "dashboards"), ids=lambda p: str(p.relative_to(ROOT)))
+def test_only_the_training_half_imports_a_framework(path: Path) -> None:
+    if path.is_relative_to(ROOT / "gradscope") and part_of(module_name(path)) in NEEDS_KERAS:
+        return
+    found = {found.target.partition(".")[0] for found in imports(path)}
+    assert found.isdisjoint(FRAMEWORKS)
+
+
+# ---- What really gets loaded, in an interpreter of its own
+
+
+def loaded_by(program: str, *arguments: str) -> set[str]:
+    """Run a program in a new interpreter and return the top-level packages that it loaded."""
+    report = "import json; print(); print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    finished = subprocess.run(
+        [sys.executable, "-c", f"import sys\n{program}\n{report}", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=ROOT,
+    )
+    assert finished.returncode == 0, finished.stderr
+    return set(json.loads(finished.stdout.splitlines()[-1]))
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A run of one layer and two steps, written without a framework."""
+    directory = tmp_path_factory.mktemp("run")
+    network = Network(
+        "mlp",
+        layers=(Layer("dense", "mlp/dense", "Dense", 0, True, "float32"),),
+        sites=(Site("dense", "dense", "tanh", None, 3),),
+        variables=(Variable("mlp/dense/kernel", "dense", (2, 3), "kernel"),),
+    )
+    sink = EventFileSink(directory)
+    sink.open()
+    sink.write(Session(0, 1e9, resumed=False, fingerprint="f"))
+    sink.write(NetworkChange(0, 1e9, network))
+    for step in range(2):
+        rows = [
+            np.full(len(STEPS.statistics), 0.5, np.float32),
+            np.full((1, len(ACTIVATIONS.statistics)), 0.25, np.float32),
+            np.full((1, len(GRADIENTS.statistics)), 0.125, np.float32),
+        ]
+        sink.write(StepRecord(step, 0, 1e9 + step, *rows))
+    sink.write(EpochRecord(1, 0, 1e9 + 2, {"loss": 0.5}, Costs()))
+    sink.write(SessionEnd(1, 1e9 + 3, Costs()))
+    sink.close()
+    return str(directory)
+
+
+def test_importing_gradscope_loads_neither_a_framework_nor_pandas() -> None:
+    loaded = loaded_by("import gradscope")
+    assert "gradscope" in loaded
+    assert loaded.isdisjoint({*FRAMEWORKS, "pandas", "numpy", "rich", "typer", "tensorboard"})
+
+
+def test_no_module_of_the_analysis_half_loads_a_framework() -> None:
+    modules = [f"gradscope.{name}" for name in INNER if part_of(name) not in NEEDS_KERAS and name != "__main__"]
+    loaded = loaded_by(f"import gradscope_dashboard, {', '.join(modules)}")
+    assert loaded.isdisjoint(FRAMEWORKS)
+
+
+@pytest.mark.parametrize("module", sorted(NO_PANDAS))
+def test_writing_and_decoding_events_loads_no_pandas(module: str) -> None:
+    assert "pandas" not in loaded_by(f"import gradscope.{module}")
+
+
+def test_a_run_is_loaded_and_summed_up_without_a_framework(recorded: str) -> None:
+    program = """
+import gradscope
+run = gradscope.load(sys.argv[1])
+assert len(run.steps) == len(run.activations) == len(run.gradients) == 2
+assert list(run.activations["mean"]) == [0.25, 0.25]
+assert "dense" in str(run.summary())
+assert list(gradscope.load_runs(sys.argv[1]))
+"""
+    assert loaded_by(program, recorded).isdisjoint(FRAMEWORKS)
+
+
+def test_the_command_sums_a_run_up_without_a_framework(recorded: str) -> None:
+    program = """
+from gradscope.cli.main import main
+assert main(["summary", sys.argv[1]]) == 0
+"""
+    assert loaded_by(program, recorded).isdisjoint(FRAMEWORKS)
+
+
+# ---- The public surface
+
+
+def test_all_lists_exactly_the_public_names_sorted() -> None:
+    offered = {
+        alias.asname or alias.name
+        for node in ast.walk(tree(MODULES[""]))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("gradscope.")
+        for alias in node.names
+    }
+    assert gradscope.__all__ == sorted(offered)
+
+
+@pytest.mark.parametrize("name", gradscope.__all__)
+def test_a_public_name_resolves_is_listed_and_says_what_it_is(name: str) -> None:
+    value = getattr(gradscope, name)
+    assert name in dir(gradscope)
+    assert name == "__version__" or inspect.getdoc(value)
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = gradscope.nonsense  # pyright: ignore
+
+
+@pytest.mark.parametrize("module", [name for name, path in INNER.items() if "__all__" in path.read_text("utf-8")])
+def test_what_a_package_lists_it_has(module: str) -> None:
+    package = importlib.import_module(f"gradscope.{module}")
+    assert all(hasattr(package, name) for name in package.__all__)
+
+
+# ---- Files
+
+
+@pytest.mark.parametrize(
+    "path", python_files("gradscope", "dashboards", "examples"), ids=lambda p: str(p.relative_to(ROOT))
+)
+def test_a_module_says_what_it_is_for(path: Path) -> None:
+    assert ast.get_docstring(tree(path))
+
+
+@pytest.mark.parametrize("path", python_files("gradscope", "dashboards", "examples", "tests"), ids=lambda p: p.name)
+def test_a_file_is_named_after_what_is_inside(path: Path) -> None:
+    vague = {"base", "common", "core", "helper", "helpers", "misc", "tools", "util", "utils"}
+    assert vague.isdisjoint({path.stem, path.parent.name})
+
+
+def test_every_folder_of_the_package_is_a_package() -> None:
+    folders = {path.parent for path in python_files("gradscope")}
+    assert [str(folder) for folder in folders if not (folder / "__init__.py").is_file()] == []
+
+
+def test_nothing_else_lies_at_the_top() -> None:
+    ignored = [line.rstrip("/") for line in (ROOT / ".gitignore").read_text(encoding="utf-8").split()]
+    found = {path.name for path in ROOT.iterdir() if not path.name.startswith(".")}
+    found = {name for name in found if not any(fnmatch.fnmatch(name, pattern) for pattern in ignored)}
+    assert found == TOP_LEVEL
