@@ -18,13 +18,14 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec
 
-import keras
 import numpy as np
+from keras.callbacks import Callback
 
 from gradscope import baseline
 from gradscope.accounts import Accounts
 from gradscope.census import Census
 from gradscope.errors import ArgumentError, GradscopeError, ModelError
+from gradscope.framework import keras
 from gradscope.journal import Journal
 from gradscope.network import Network, NotMeasured
 from gradscope.records import EpochRecord, NetworkChange, Record, Session, SessionEnd
@@ -47,12 +48,12 @@ def _harmless(hook: Callable[Concatenate[GradScope, P], None]) -> Callable[Conca
         try:
             hook(self, *arguments, **keywords)
         except Exception as error:
-            self._stop_recording(error)
+            self._stop_recording(error)  # pyright: ignore[reportPrivateUsage] - a hook of the class itself
 
     return guarded
 
 
-class GradScope(keras.callbacks.Callback):
+class GradScope(Callback):
     """Records activations, dead units and gradients of every layer while ``model.fit`` runs.
 
     Training is not changed by it: weights and history are the same, bit for bit, with and without.
@@ -72,7 +73,8 @@ class GradScope(keras.callbacks.Callback):
         ArgumentError: If an argument cannot work.
 
     Example:
-        >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, activation="relu"), keras.layers.Dense(1)])
+        >>> layers = [keras.Input((4,)), keras.layers.Dense(3, activation="relu"), keras.layers.Dense(1)]
+        >>> model = keras.Sequential(layers)
         >>> model.compile("adam", "mse")
         >>> scope = GradScope(schedule=1, quiet=True)
         >>> history = model.fit(np.ones((8, 4)), np.ones((8, 1)), verbose=0, callbacks=[scope])
@@ -113,6 +115,11 @@ class GradScope(keras.callbacks.Callback):
         self._census = Census()
 
     @property
+    def _trained(self) -> Any:
+        """The model, which Keras leaves untyped."""
+        return self.model  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+
+    @property
     def run(self) -> Run:
         """The run as recorded so far.
 
@@ -127,7 +134,7 @@ class GradScope(keras.callbacks.Callback):
             raise GradscopeError("This run has no directory and is not kept in memory.")
         from gradscope.store.read import frames_of
 
-        return Run(frames_of(list(self._sink.records)), name=getattr(self.model, "name", "run"))
+        return Run(frames_of(list(self._sink.records)), name=getattr(self._trained, "name", "run"))
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         self._check_model()
@@ -138,7 +145,7 @@ class GradScope(keras.callbacks.Callback):
     def _begin(self) -> None:
         from gradscope.instrument.tensorflow.recorder import Recorder
 
-        model: Any = self.model
+        model = self._trained
         self._broken = ""
         self._recorder = Recorder(model, self._layers, self._stop_recording)
         self._journal = None
@@ -232,10 +239,10 @@ class GradScope(keras.callbacks.Callback):
 
     def _check_model(self) -> None:
         """Raise what is wrong with the model, before the first step."""
-        model: Any = self.model
+        model = self._trained
         if keras.backend.backend() != "tensorflow":
             raise ModelError(
-                f"Keras runs on the backend {keras.backend.backend()!r}; GradScope records on 'tensorflow' only, so far. "
+                f"Keras runs on the backend {keras.backend.backend()!r}; GradScope records on 'tensorflow' only. "
                 f"Set the environment variable KERAS_BACKEND=tensorflow before importing keras."
             )
         if not getattr(model, "compiled", False) or model.optimizer is None:
@@ -283,7 +290,7 @@ class GradScope(keras.callbacks.Callback):
 
     def _begin_network(self, network: Network) -> None:
         """Begin the journal of a network, and the session if it is the first."""
-        self._journal = Journal(network, _baseline_state(self.model, network))
+        self._journal = Journal(network, _baseline_state(self._trained, network))
         now = time.time()
         if not self._session_written:
             digest = fingerprint(network)
@@ -297,13 +304,15 @@ class GradScope(keras.callbacks.Callback):
     def _write(self, record: Record) -> None:
         if not self._session_written:
             reason = self._broken or "no step was recorded"
-            nothing = [NotMeasured(self.model.name, reason)]
-            self._begin_network(describe(self.model, places(self.model), sites=(), variables=(), not_measured=nothing))
+            model = self._trained
+            nothing = [NotMeasured(model.name, reason)]
+            self._begin_network(describe(model, places(model), sites=(), variables=(), not_measured=nothing))
         self._sink.write(record)
 
     def _labels(self, batch: Any) -> tuple[Any, Any] | None:
         """Return labels and weights of a batch that Keras' own train step reads; None for one of another kind."""
-        if type(self.model).train_step is not keras.Model.train_step or not isinstance(batch, tuple):
+        own_step: Any = type(self._trained).train_step
+        if own_step is not keras.Model.train_step or not isinstance(batch, tuple):
             return None
         _, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
         if not hasattr(y, "numpy") or np.size(y) > 2**20:

@@ -6,10 +6,10 @@ once more under the final weights, make up for them.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-import keras
-import numpy as np
+from gradscope.framework import keras
 
 SAMPLES = 1_000
 BYTES = 64 * 2**20
@@ -33,9 +33,9 @@ class Census:
         """Keep one more batch."""
         if not self.wants_more:
             return
-        leaves = [leaf for leaf in keras.tree.flatten(batch) if hasattr(leaf, "dtype") and hasattr(leaf, "shape")]
+        leaves: list[Any] = [leaf for leaf in keras.tree.flatten(batch) if hasattr(leaf, "dtype")]
         self._samples += int(leaves[0].shape[0])
-        self._bytes += sum(int(np.prod(leaf.shape)) * leaf.dtype.size for leaf in leaves)
+        self._bytes += sum(math.prod(leaf.shape) * leaf.dtype.size for leaf in leaves)
         if self._bytes > BYTES:
             self.close()
         else:

@@ -179,12 +179,12 @@ class Journal:
         compiled = self.network.compiled
         if compiled.accumulation_steps > 1 and compiled.clipping:
             return math.nan
-        beyond = {
-            "clipnorm": lambda limit: any(gradient_norm(gradient) > limit for gradient in gradients),
-            "global_clipnorm": lambda limit: global_norm(gradients) > limit,
-            "clipvalue": lambda limit: any(gradient.abs_max > limit for gradient in gradients),
+        largest = {
+            "clipnorm": max((float(gradient_norm(gradient)) for gradient in gradients), default=0.0),
+            "global_clipnorm": global_norm(gradients),
+            "clipvalue": max((float(gradient.abs_max) for gradient in gradients), default=0.0),
         }
-        return float(any(beyond[name](limit) for name, limit in compiled.clipping.items()))
+        return float(any(largest[name] > limit for name, limit in compiled.clipping.items()))
 
 
 def _merged(a: SiteObservation, b: SiteObservation) -> SiteObservation:

@@ -15,13 +15,11 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any  # Keras ships no types: its layers, models and optimizers are Any here
-
-import keras
-from keras.src.utils.naming import to_snake_case
+from typing import Any, cast  # Keras ships no types: its layers, models and optimizers are Any here
 
 from gradscope._version import __version__
 from gradscope.errors import ArgumentError
+from gradscope.framework import keras, snake_case
 from gradscope.network import Compiled, Layer, Network, NotMeasured, Role, Site, Variable
 
 LayerFilter = Sequence[str] | Callable[[str], bool]
@@ -91,7 +89,7 @@ def recounted(siblings: Sequence[Any]) -> list[str]:
     counts: dict[str, int] = {}
     result: list[str] = []
     for sibling in siblings:
-        base = to_snake_case(type(sibling).__name__)
+        base = snake_case(type(sibling).__name__)
         name = str(sibling.name)
         if re.fullmatch(rf"{re.escape(base)}(_\d+)?", name):
             count = counts.get(base, 0)
@@ -282,13 +280,13 @@ def loss_name(loss: Any) -> str:
     if isinstance(loss, str):
         return _loss_identifier(loss)
     if isinstance(loss, Mapping):
-        return ", ".join(f"{name}: {loss_name(part)}" for name, part in loss.items())
+        return ", ".join(f"{name}: {loss_name(part)}" for name, part in cast("Mapping[str, Any]", loss).items())
     if isinstance(loss, (list, tuple)):
-        return ", ".join(loss_name(part) for part in loss)
+        return ", ".join(loss_name(part) for part in cast("Sequence[Any]", loss))
     if loss is None:
         return ""
     name = getattr(loss, "__name__", None) or type(loss).__name__
-    return to_snake_case(name)
+    return snake_case(name)
 
 
 def _loss_identifier(name: str) -> str:

@@ -51,8 +51,8 @@ MAP: dict[str, set[str]] = {
     "census": set(),
     "journal": {"baseline", "instrument.observation", "network", "records", "schema", "sums", "windows"},
     "callback": {
-        "accounts", "baseline", "census", "errors", "instrument", "journal", "network", "records", "schedule", "schema", "sites",
-        "store.sink",
+        "accounts", "baseline", "census", "errors", "instrument", "journal", "network", "records", "schedule", "schema",
+        "sites", "store.sink",
     },
     "demo": {"callback", "errors", "report", "run", "schedule"},
 }  # fmt: skip

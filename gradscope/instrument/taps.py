@@ -12,13 +12,11 @@ from __future__ import annotations
 
 import contextlib
 import types
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol  # tensors and layers are Any: Keras and TensorFlow ship no types
 
-import keras
-from keras.src.utils.naming import to_snake_case
-
+from gradscope.framework import keras, snake_case
 from gradscope.network import NotMeasured
 from gradscope.sites import Place, configuration
 
@@ -173,7 +171,7 @@ class Tracer:
             self._missing.setdefault(layer_key, reason)
 
     @contextlib.contextmanager
-    def frame(self, place: Place | None, arguments: tuple[Any, ...], *, hidden: bool = False) -> Iterator[None]:
+    def frame(self, place: Place | None, arguments: tuple[Any, ...], *, hidden: bool = False) -> Generator[None]:
         """Mark the operations made meanwhile as those of ``place``."""
         if not self._backend.here():
             yield
@@ -263,7 +261,8 @@ class Tracer:
 
     def output(self, place: Place, value: Any, mask: Any) -> Any:
         """Return a layer's output, taken as a linear site unless a site of its own has made it."""
-        tensor = value[0] if isinstance(value, (list, tuple)) and value else value
+        several = keras.tree.is_nested(value)
+        tensor = keras.tree.flatten(value)[0] if several else value
         taken = any(tensor is post for application in self.applications[-2:] for post in application.post)
         if taken or self._applying or not self.wants(place.key) or not self._backend.is_floating(tensor):
             return value
@@ -278,9 +277,7 @@ class Tracer:
         application.pre.append(watched)
         application.post.append(watched)
         self.keep(application, mask)
-        if tensor is value:
-            return watched
-        return type(value)([watched, *value[1:]])
+        return type(value)([watched, *value[1:]]) if several else watched
 
     def application(
         self, place: Place, name: str, function: Callable[[Any], Any], *, key: str | None = None
@@ -317,7 +314,7 @@ def _position_mask(tensor: Any, layer_mask: Any) -> Any:
 
 
 @contextlib.contextmanager
-def taps(model: Any, found: Sequence[Place], tracer: Tracer, backend: TraceBackend) -> Iterator[None]:
+def taps(model: Any, found: Sequence[Place], tracer: Tracer, backend: TraceBackend) -> Generator[None]:
     """Put taps on ``model`` for as long as the context lasts; afterwards no attribute of it is left changed."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(replaced(model, "call", _framed(tracer, None, model.call)))
@@ -353,14 +350,15 @@ def _tap_layer(stack: contextlib.ExitStack, tracer: Tracer, place: Place) -> Non
 
 
 def is_activation_layer(layer: Any) -> bool:
-    """Return whether the layer is nothing but an activation function: Activation, ReLU, PReLU, Softmax and their kin."""
+    """Return whether the layer is nothing but an activation function: Activation, ReLU, PReLU, Softmax and kin."""
     return any(cls.__module__.startswith("keras.src.layers.activations") for cls in type(layer).__mro__)
 
 
 def function_attributes(layer: Any) -> list[str]:
     """Return the layer's own attributes that hold an activation function: ``activation``, ``act``, ``act_fn`` ..."""
+    attributes: dict[str, Any] = layer.__dict__
     return [
-        name for name, value in vars(layer).items() if "act" in name and callable(value) and not isinstance(value, type)
+        name for name, value in attributes.items() if "act" in name and callable(value) and not isinstance(value, type)
     ]
 
 
@@ -374,7 +372,7 @@ def function_name(function: Any) -> str:
     if isinstance(function, keras.layers.Activation):
         return function_name(function.activation)
     if isinstance(function, keras.layers.Layer):
-        return _SHORT_NAMES.get(type(function).__name__) or to_snake_case(type(function).__name__)
+        return _SHORT_NAMES.get(type(function).__name__) or snake_case(type(function).__name__)
     name = getattr(function, "__name__", None) or type(function).__name__
     return str(name).strip("<>")
 
@@ -389,11 +387,12 @@ _SHORT_NAMES = {"ReLU": "relu", "LeakyReLU": "leaky_relu", "PReLU": "prelu", "EL
 
 
 @contextlib.contextmanager
-def replaced(owner: Any, name: str, value: Any) -> Iterator[None]:
+def replaced(owner: Any, name: str, value: Any) -> Generator[None]:
     """Set an attribute past Keras' tracking, and put back exactly what was there."""
     plain = isinstance(owner, (types.ModuleType, type))  # object's own setter refuses modules and classes
     put, remove = (setattr, delattr) if plain else (object.__setattr__, object.__delattr__)
-    had, before = name in vars(owner), vars(owner).get(name)
+    attributes: Mapping[str, Any] = owner.__dict__
+    had, before = name in attributes, attributes.get(name)
     put(owner, name, value)
     try:
         yield
@@ -429,7 +428,7 @@ def _watched_output(
 def _applied_call(tracer: Tracer, place: Place, call: Callable[..., Any]) -> Callable[..., Any]:
     name = function_name(place.layer)
     config = {key: value for key, value in configuration(place.layer).items() if key not in ("name", "dtype")}
-    identity = id(place.layer) if place.layer.variables else (type(place.layer), repr(config))
+    identity = f"{type(place.layer)} {id(place.layer) if place.layer.variables else config}"
     published = keras_name(getattr(place.layer, "activation", None))
 
     def applied(*arguments: Any, **keywords: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-import tensorflow as tf
+from gradscope.instrument.tensorflow.framework import tf
 
 
 class Feed:

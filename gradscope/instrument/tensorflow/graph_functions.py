@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import tensorflow as tf
-
-from gradscope.instrument.taps import ELSEWHERE, Application, Frame, Tracer
+from gradscope.instrument.taps import ELSEWHERE, Frame, Tracer
+from gradscope.instrument.tensorflow.framework import tf
 
 _FUNCTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "Relu": ("relu", tf.nn.relu),
@@ -60,7 +59,7 @@ def _named(operation: Any) -> tuple[str, Callable[[Any], Any]] | None:
 
 
 def _unclaimed(count: int, tracer: Tracer) -> Iterator[tuple[int, Frame]]:
-    """Yield the number of every operation made inside a layer but outside a tapped function, with its innermost layer."""
+    """Yield the number of every operation inside a layer but outside a tapped function, with its innermost layer."""
     innermost: list[Frame | None] = [None] * count
     for frame in tracer.frames:  # outer frames come first, so inner ones overwrite them
         innermost[frame.start : frame.end] = [frame] * (frame.end - frame.start)

@@ -6,12 +6,12 @@ from collections.abc import Callable, Hashable
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from gradscope.activations.known import known_profile
 from gradscope.activations.probe import probe
 from gradscope.instrument.taps import Application
+from gradscope.instrument.tensorflow.framework import tf
 from gradscope.instrument.tensorflow.variables import written_variables
 from gradscope.network import Profile
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from gradscope.instrument.observation import Observation
 from gradscope.instrument.tensorflow.feed import Feed, can_feed
-from gradscope.instrument.tensorflow.replay import CannotReplay, Replay
+from gradscope.instrument.tensorflow.framework import tf
+from gradscope.instrument.tensorflow.replay import CannotReplayError, Replay
 from gradscope.instrument.tensorflow.variables import Updates
 from gradscope.network import Network
 from gradscope.sites import LayerFilter
@@ -110,10 +110,10 @@ class Recorder:
         """Return the numbers of a batch under the present weights.
 
         Raises:
-            CannotReplay: If no step was recorded yet.
+            CannotReplayError: If no step was recorded yet.
         """
         if self._replay is None:
-            raise CannotReplay("no step was recorded before")
+            raise CannotReplayError("no step was recorded before")
         self._number += 1
         return self._replay(batch, self._number, histograms=False)
 
@@ -178,4 +178,7 @@ def _taken(iterator: Any, executions: int) -> list[Any]:
 
 
 def _without_optionals(batch: Any) -> Any:
-    return tf.nest.map_structure(lambda leaf: None if isinstance(leaf, tf.experimental.Optional) else leaf, batch)
+    def absent_to_none(leaf: Any) -> Any:
+        return None if isinstance(leaf, tf.experimental.Optional) else leaf
+
+    return tf.nest.map_structure(absent_to_none, batch)

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
+from gradscope.framework import keras
 from gradscope.instrument.observation import Observation, SiteObservation
 from gradscope.instrument.taps import Application, Tracer, taps
+from gradscope.instrument.tensorflow.framework import tf
 from gradscope.instrument.tensorflow.graph_functions import take_graph_functions
 from gradscope.instrument.tensorflow.profiles import Profiles
 from gradscope.instrument.tensorflow.silence import loss_scale, silenced, variable_path
@@ -27,10 +27,20 @@ from gradscope.network import Network, NotMeasured, Profile, Site, Variable
 from gradscope.sites import LayerFilter, describe, own_variables, owners, places, role, selected, unit_axes
 from gradscope.statistics.activations import histogram_sample, site_sums, softmax_sums
 from gradscope.statistics.gradients import gradient_sums, touched_row_sums
-from gradscope.sums import ActivationSums, BackwardSums, GradientSums, Limits, SoftmaxSums, UnitSums, decoded, limits
+from gradscope.sums import (
+    ActivationSums,
+    BackwardSums,
+    GradientSums,
+    Host,
+    Limits,
+    SoftmaxSums,
+    UnitSums,
+    decoded,
+    limits,
+)
 
 
-class CannotReplay(Exception):
+class CannotReplayError(Exception):
     """The step cannot be run a second time without being noticed; the message says why."""
 
 
@@ -53,7 +63,7 @@ class Replay:
         layers: Which layers are recorded.
 
     Raises:
-        CannotReplay: If a second run of the step would have effects that cannot be put back.
+        CannotReplayError: If a second run of the step would have effects that cannot be put back.
     """
 
     def __init__(self, model: Any, element_spec: Any, layers: LayerFilter | None) -> None:
@@ -71,7 +81,7 @@ class Replay:
         )
         effects = side_effects(self._function.graph)
         if effects:
-            raise CannotReplay(f"its step has effects that would happen twice: {', '.join(effects)}")
+            raise CannotReplayError(f"its step has effects that would happen twice: {', '.join(effects)}")
         self._restoration = Restoration(written_variables(self._function.graph))
         self.network: Network = describe(
             model,
@@ -225,8 +235,8 @@ class Replay:
         self, arrays: dict[str, NDArray[np.float32]], lengths: NDArray[np.int32], samples: NDArray[np.float32] | None
     ) -> Observation:
         loss, learning_rate, scale, batch_samples = (float(value) for value in arrays["step"])
-        gradients = (
-            decoded(GradientSums, row) if connected else None
+        gradients: Iterator[GradientSums[Host] | None] = (
+            decoded(GradientSums[Host], row) if connected else None
             for row, connected in zip(arrays["gradients"], self._connected, strict=True)
         )
         return Observation(
@@ -245,17 +255,17 @@ class Replay:
         start = 0
         for traced, row in zip(self._sites, rows, strict=True):
             activation, backward, softmax = np.split(row, ends)
-            by_unit = None
+            by_unit: UnitSums[Host] | None = None
             if traced.has_units:
                 fields = len(UnitSums._fields)
                 end = start + fields * traced.site.units
-                by_unit = decoded(UnitSums, units[start:end].reshape(fields, traced.site.units))
+                by_unit = decoded(UnitSums[Host], units[start:end].reshape(fields, traced.site.units))
                 start = end
             yield SiteObservation(
-                activation=decoded(ActivationSums, activation),
+                activation=decoded(ActivationSums[Host], activation),
                 units=by_unit,
-                backward=decoded(BackwardSums, backward) if traced.has_backward else None,
-                softmax=decoded(SoftmaxSums, softmax) if traced.has_softmax else None,
+                backward=decoded(BackwardSums[Host], backward) if traced.has_backward else None,
+                softmax=decoded(SoftmaxSums[Host], softmax) if traced.has_softmax else None,
             )
 
     def _histogram_values(
@@ -300,11 +310,10 @@ def _softmax(application: Application, probabilities: Any) -> SoftmaxSums[Any] |
     if application.name != "softmax":
         return None
     axis = application.keywords.get("axis", getattr(application.layer, "axis", -1))
-    if not isinstance(axis, (int, list, tuple)):
-        return None
+    axes = tuple(keras.tree.flatten(axis))
     return softmax_sums(
         probabilities,
-        class_axis=axis if isinstance(axis, int) else tuple(axis),
+        class_axis=axes,
         class_mask=application.keywords.get("mask"),
         mask=application.mask,
     )

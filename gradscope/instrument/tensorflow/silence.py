@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
-import keras
-import tensorflow as tf
-
+from gradscope.framework import keras
 from gradscope.instrument.taps import replaced
+from gradscope.instrument.tensorflow.framework import tf
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +36,17 @@ class Silenced:
 def optimizers(model: Any) -> list[Any]:
     """Return every optimizer that the model holds: its own, and those of a custom train step among its attributes."""
     found = [model.optimizer]
-    for value in vars(model).values():
-        found += value if isinstance(value, (list, tuple)) else value.values() if isinstance(value, dict) else [value]
+    attributes: dict[str, Any] = model.__dict__
+    for value in attributes.values():
+        found += _contents(value)
     unique = {id(item): item for item in found if isinstance(item, keras.optimizers.Optimizer)}
     return list(unique.values())
+
+
+def _contents(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return cast("dict[Any, Any]", value).values()
+    return cast("Iterable[Any]", value) if isinstance(value, (list, tuple)) else [value]
 
 
 def loss_scale(optimizer: Any) -> Any:
@@ -51,7 +57,7 @@ def loss_scale(optimizer: Any) -> Any:
 
 
 @contextlib.contextmanager
-def silenced(model: Any) -> Iterator[Silenced]:
+def silenced(model: Any) -> Generator[Silenced]:
     """Make every optimizer of ``model`` keep the gradients it is given and apply none, for as long as it lasts."""
     seen = Silenced()
     with contextlib.ExitStack() as stack:

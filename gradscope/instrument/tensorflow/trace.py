@@ -1,4 +1,4 @@
-"""The trace as TensorFlow sees it: which graph is the replay's own, gradient taps, and where functions can be caught."""
+"""The trace as TensorFlow sees it: which graph is the replay's own, gradient taps, where functions can be caught."""
 
 from __future__ import annotations
 
@@ -6,12 +6,9 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import keras
-import tensorflow as tf
-from keras.src import backend as keras_backend
-from keras.src.activations import activations as keras_activations
-
+from gradscope.framework import keras
 from gradscope.instrument.taps import ChokePoint
+from gradscope.instrument.tensorflow.framework import keras_activations, keras_backend, tf
 
 
 class TensorFlowTrace:
@@ -60,7 +57,8 @@ def _choke_points() -> list[ChokePoint]:
     when they are called; two functions of Keras and those of TensorFlow that leave no operation of their own name in
     the graph are caught where they stand.
     """
-    names = [name for name, value in vars(keras.activations).items() if inspect.isfunction(value)]
+    published: dict[str, Any] = keras.activations.__dict__
+    names = [name for name, value in published.items() if inspect.isfunction(value)]
     nn = keras_backend.nn
     points = [ChokePoint(nn, name, name) for name in names if inspect.isfunction(getattr(nn, name, None))]
     points.append(ChokePoint(keras_backend.numpy, "tanh", "tanh"))
