@@ -1,4 +1,4 @@
-"""Train a small network on scikit-learn's digits and look at what happened inside. Run: python examples/quickstart.py."""
+"""Train a small network on scikit-learn's digits and look inside it. Run: python examples/quickstart.py."""
 
 import keras
 from sklearn.datasets import load_digits
@@ -18,6 +18,10 @@ model = keras.Sequential(
 model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
 
 scope = gradscope.GradScope("logs/quickstart")
-model.fit(x / 16, y, epochs=5, verbose=0, callbacks=[scope])
+model.fit(x / 16, y, epochs=5, verbose=0, callbacks=[scope])  # prints the summary at its end
 
-print(scope.run.activations.groupby("layer", observed=True)["saturated_fraction"].last())
+run = scope.run  # later, anywhere, without TensorFlow: gradscope.load("logs/quickstart")
+kernels = run.gradients[run.gradients["role"] == "kernel"]
+norms = kernels.pivot_table("norm", index="layer", columns="epoch", observed=True)
+print("\nGradient norm of each kernel, mean of each epoch's records:")
+print(norms.round(3).to_string())

@@ -7,8 +7,9 @@ before the first step.
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
 import functools
-import json
 import math
 import sys
 import time
@@ -16,12 +17,12 @@ import warnings
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, cast
 
 import numpy as np
 from keras.callbacks import Callback
 
-from gradscope import baseline
+from gradscope import arguments, baseline
 from gradscope.accounts import Accounts
 from gradscope.census import Census
 from gradscope.errors import ArgumentError, GradscopeError, ModelError
@@ -44,9 +45,9 @@ def _harmless(hook: Callable[Concatenate[GradScope, P], None]) -> Callable[Conca
     """Let a failure inside a hook warn once, and the training go on."""
 
     @functools.wraps(hook)
-    def guarded(self: GradScope, *arguments: P.args, **keywords: P.kwargs) -> None:
+    def guarded(self: GradScope, *positional: P.args, **keywords: P.kwargs) -> None:
         try:
-            hook(self, *arguments, **keywords)
+            hook(self, *positional, **keywords)
         except Exception as error:
             self._stop_recording(error)  # pyright: ignore[reportPrivateUsage] - a hook of the class itself
 
@@ -96,10 +97,10 @@ class GradScope(Callback):
         super().__init__()
         self._schedule = from_argument(schedule, max_overhead)
         self._max_overhead = max_overhead
-        self._layers: LayerFilter | None = [layers] if isinstance(layers, str) else layers
-        self._params = _checked_params(params)
-        self._quiet = quiet
-        self._log_dir = None if log_dir is None else Path(log_dir)
+        self._layers = arguments.layers(layers)
+        self._params = arguments.params(params)
+        self._quiet = arguments.quiet(quiet)
+        self._log_dir = arguments.log_dir(log_dir)
         self._sink: Sink = _sink(self._log_dir, scalars)
         self._recorder: Recorder | None = None
         self._journal: Journal | None = None
@@ -109,6 +110,7 @@ class GradScope(Callback):
         self._step = self._start_step = self._epoch = 0
         self._first_in_epoch = False
         self._batch_begun = -1
+        self._ended: tuple[Any, int] | None = None
         self._loss = self._loss_sum = math.nan
         self._accounts = Accounts()
         self._state = self._schedule.init()
@@ -147,16 +149,20 @@ class GradScope(Callback):
 
         model = self._trained
         self._broken = ""
-        self._recorder = Recorder(model, self._layers, self._stop_recording)
-        self._journal = None
+        self._recorder = self._journal = None
         self._session_written = False
-        self._start_step = self._step = int(model.optimizer.iterations)  # accumulated batches count too
+        self._loss = math.nan
         self._state = self._schedule.init()
         self._accounts = Accounts()
         self._census = Census()
         replicas = int(model.distribute_strategy.num_replicas_in_sync)
         if replicas > 1:
-            self._stop_recording(ModelError(f"the model trains on {replicas} replicas, which are not recorded yet"))
+            raise ModelError(f"the model trains on {replicas} replicas, which are not recorded yet")
+        self._recorder = Recorder(model, self._layers, self._stop_recording)
+        given = _batches_given(model.optimizer)
+        if (model, given) != self._ended:  # else it goes on; a step dropped for its loss scale counts nowhere else
+            self._step = given
+        self._start_step = self._step
 
     @_harmless
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -193,6 +199,7 @@ class GradScope(Callback):
     @_harmless
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         begun = time.perf_counter()
+        batch = self._last_trained(batch)
         self._see_loss(batch, logs)
         recorder = self._recorder
         if recorder is not None and not self._broken:
@@ -234,6 +241,7 @@ class GradScope(Callback):
 
     @_harmless
     def _finish(self) -> None:
+        self._ended = self._trained, _batches_given(self._trained.optimizer)
         self._take_census()
         self._write(SessionEnd(max(self._step - 1, 0), time.time(), self._accounts.costs))
 
@@ -248,7 +256,14 @@ class GradScope(Callback):
         if not getattr(model, "compiled", False) or model.optimizer is None:
             raise ModelError("The model is not compiled with an optimizer. Call model.compile(...) before fit.")
         if self._layers is not None:
-            selected([place.key for place in places(model)], self._layers)
+            chosen = selected([place.key for place in places(model)], self._layers)
+            if not chosen:
+                raise ArgumentError("layers is a function that chooses no layer of the model, so nothing is recorded.")
+
+    def _last_trained(self, batch: int) -> int:
+        """Return the last batch that was trained: Keras counts a short last execution in full."""
+        steps: int | None = (cast("Any", self).params or {}).get("steps")
+        return batch if steps is None else min(batch, steps - 1)
 
     def _see_loss(self, batch: int, logs: Mapping[str, Any] | None) -> None:
         """Recover the batch's own loss from the epoch's running mean, which is on the host already."""
@@ -311,8 +326,8 @@ class GradScope(Callback):
 
     def _labels(self, batch: Any) -> tuple[Any, Any] | None:
         """Return labels and weights of a batch that Keras' own train step reads; None for one of another kind."""
-        own_step: Any = type(self._trained).train_step
-        if own_step is not keras.Model.train_step or not isinstance(batch, tuple):
+        model_class = cast("Any", type(self._trained))
+        if model_class.train_step is not keras.Model.train_step or not isinstance(batch, tuple):
             return None
         _, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
         if not hasattr(y, "numpy") or np.size(y) > 2**20:
@@ -337,20 +352,27 @@ class GradScope(Callback):
         if self._recorder is not None:
             self._recorder.disarm()
         self._census.close()
+        self._note_end_of_recording()
         message = f"GradScope records no more of this training, which goes on unchanged: {self._broken}"
         try:
             warnings.warn(message, stacklevel=3)
         except Warning:  # the user has made warnings errors; they would end the training
             print(message, file=sys.stderr)
 
+    def _note_end_of_recording(self) -> None:
+        """Say in the run itself why it has no more records, where it has some."""
+        if self._journal is None:
+            return
+        network = self._journal.network
+        missed = NotMeasured(network.name, f"from step {self._step} on: {self._broken}")
+        with contextlib.suppress(Exception):  # it may be the sink that has failed
+            noted = dataclasses.replace(network, not_measured=(*network.not_measured, missed))
+            self._sink.write(NetworkChange(self._step, time.time(), noted))
 
-def _checked_params(params: Mapping[str, Any] | None) -> dict[str, Any]:
-    try:
-        return json.loads(json.dumps({} if params is None else dict(params)))
-    except (TypeError, ValueError) as error:
-        raise ArgumentError(
-            f"params={params!r} cannot be kept with the run: {error}. Pass a dict of strings, numbers and booleans."
-        ) from error
+
+def _batches_given(optimizer: Any) -> int:
+    """Return how many batches the optimizer was given; its public counter leaves accumulated ones out."""
+    return int(getattr(optimizer, "inner_optimizer", optimizer)._iterations)
 
 
 def _sink(log_dir: Path | None, scalars: Literal["auto", "all", "none"]) -> Sink:

@@ -35,7 +35,7 @@ class Census:
             return
         leaves: list[Any] = [leaf for leaf in keras.tree.flatten(batch) if hasattr(leaf, "dtype")]
         self._samples += int(leaves[0].shape[0])
-        self._bytes += sum(math.prod(leaf.shape) * leaf.dtype.size for leaf in leaves)
+        self._bytes += sum(math.prod(_stored(leaf).shape) * leaf.dtype.size for leaf in leaves)
         if self._bytes > BYTES:
             self.close()
         else:
@@ -45,3 +45,8 @@ class Census:
         """Forget all batches, and ask for no more."""
         self._is_closed = True
         self.batches = []
+
+
+def _stored(leaf: Any) -> Any:
+    """Return the tensor itself; of a ragged or a sparse one, the values that it stores."""
+    return getattr(leaf, "flat_values", getattr(leaf, "values", leaf))

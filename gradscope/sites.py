@@ -84,14 +84,16 @@ def _children(parent: Any) -> list[Any]:
 def recounted(siblings: Sequence[Any]) -> list[str]:
     """Return the siblings' names with automatic numbers recounted from the first.
 
-    A name is automatic when it is the class in snake case, with or without a number.
+    A name is automatic when it is the class in snake case, with or without a number; `Bidirectional` puts
+    ``forward_`` and ``backward_`` before it.
     """
     counts: dict[str, int] = {}
     result: list[str] = []
     for sibling in siblings:
-        base = snake_case(type(sibling).__name__)
         name = str(sibling.name)
-        if re.fullmatch(rf"{re.escape(base)}(_\d+)?", name):
+        automatic = re.fullmatch(rf"((?:forward_|backward_)?{snake_case(type(sibling).__name__)})(_\d+)?", name)
+        if automatic is not None:
+            base = automatic[1]
             count = counts.get(base, 0)
             counts[base] = count + 1
             name = f"{base}_{count}" if count else base

@@ -48,11 +48,12 @@ MAP: dict[str, set[str]] = {
     "sites": {"_version", "activations", "errors", "network"},
     "instrument": {"activations", "errors", "network", "records", "schema", "sites", "statistics", "sums"},
     "accounts": {"records"},
+    "arguments": {"errors"},
     "census": set(),
     "journal": {"baseline", "instrument.observation", "network", "records", "schema", "sums", "windows"},
     "callback": {
-        "accounts", "baseline", "census", "errors", "instrument", "journal", "network", "records", "schedule", "schema",
-        "sites", "store.sink",
+        "accounts", "arguments", "baseline", "census", "errors", "instrument", "journal", "network", "records",
+        "schedule", "schema", "sites", "store.sink",
     },
     "demo": {"callback", "errors", "report", "run", "schedule"},
 }  # fmt: skip

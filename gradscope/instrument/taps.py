@@ -11,6 +11,8 @@ Taps are on only while a step is traced, and are taken off whatever happens.
 from __future__ import annotations
 
 import contextlib
+import inspect
+import re
 import types
 from collections.abc import Callable, Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,12 +45,12 @@ class Application:
         function: The function of the pre-activation alone, for profiling.
         pre: Pre-activations; several where a wrapper repeats the layer over time.
         post: Activations, likewise.
-        backward: Gradients of the loss at the pre-activations, in reverse; empty where none comes back.
+        backward: Gradients of the loss at the pre-activations, by their place in ``pre``; empty where none comes back.
         base: Its key before repetitions are numbered.
         keywords: Keyword arguments that the function was called with.
         identity: What tells its function from others, so that one profile serves all its sites.
-        published: Its function's name in `keras.activations`, where it is one of these with default arguments.
-        mask: True at the positions that count, shape ``(batch, *positions)``; None where all do.
+        published: Its function's name in `keras.activations`, where it is one of these.
+        mask: Keras' mask of the layer's input, True at the positions that count; None where all do.
     """
 
     key: str
@@ -62,8 +64,17 @@ class Application:
     published: str | None = None
     pre: list[Any] = field(default_factory=list[Any])
     post: list[Any] = field(default_factory=list[Any])
-    backward: list[Any] = field(default_factory=list[Any])
+    backward: dict[int, Any] = field(default_factory=dict[int, Any])
     mask: Any = None
+
+    def receiver(self) -> Callable[[Any], None]:
+        """Return what takes the gradient at the next pre-activation, adding up those of several losses."""
+        at = len(self.pre)  # time steps come back in no certain order
+
+        def receive(gradient: Any) -> None:
+            self.backward[at] = self.backward[at] + gradient if at in self.backward else gradient
+
+        return receive
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,18 +182,20 @@ class Tracer:
             self._missing.setdefault(layer_key, reason)
 
     @contextlib.contextmanager
-    def frame(self, place: Place | None, arguments: tuple[Any, ...], *, hidden: bool = False) -> Generator[None]:
-        """Mark the operations made meanwhile as those of ``place``."""
-        if not self._backend.here():
-            yield
-            return
+    def frame(self, place: Place | None, arguments: tuple[Any, ...], *, hidden: bool = False) -> Generator[Any]:
+        """Mark the operations made meanwhile as those of ``place``, and yield Keras' mask of its input."""
         mask = getattr(arguments[0], "_keras_mask", None) if arguments else None
+        if place is not None and place.repeated and self._open:
+            mask = self._open[-1].mask  # a time step has none of its own: the wrapper's is of all of them
+        if not self._backend.here():
+            yield mask
+            return
         hidden = hidden or (bool(self._open) and self._open[-1].hidden)
         frame = Frame(place, hidden, mask, self._backend.operation_count())
         self._open.append(frame)
         self.frames.append(frame)
         try:
-            yield
+            yield mask
         finally:
             self._open.pop()
             frame.end = self._backend.operation_count()
@@ -208,7 +221,7 @@ class Tracer:
             arguments: Its positional arguments.
             keywords: Its keyword arguments.
             identity: What tells the function from others.
-            published: Its name in `keras.activations`, where it is one of these with its default arguments.
+            published: Its name in `keras.activations`, where it is one of these; ``keywords`` are then its parameters.
             key: Key of the site before repetitions are numbered; the layer's own by default.
         """
         z = arguments[0] if arguments else None
@@ -219,7 +232,7 @@ class Tracer:
             return function(*arguments, **keywords)
         application = self.application(place, name, lambda x: function(x, *arguments[1:], **keywords), key=key)
         application.keywords, application.identity, application.published = keywords, identity, published
-        watched = self._backend.watched(z, application.backward.append)
+        watched = self._backend.watched(z, application.receiver())
         start = self._backend.operation_count()
         self._applying = True
         try:
@@ -239,10 +252,16 @@ class Tracer:
         if frame is None or self.inside_attention:
             return function(*arguments, **keywords)
         place, key = self.function_site(frame, point.name)
-        identity = (point.name, repr(arguments[1:]), repr(keywords))
-        published = None if arguments[1:] or keywords else point.name
+        z, *named = inspect.signature(function).bind(*arguments, **keywords).arguments.items()
         return self.apply(
-            place, point.name, function, arguments, keywords, identity=identity, published=published, key=key
+            place,
+            point.name,
+            function,
+            (z[1],),
+            dict(named),
+            identity=(point.name, repr(named)),
+            published=point.name,
+            key=key,
         )
 
     @staticmethod
@@ -273,7 +292,7 @@ class Tracer:
             return value
         application = self.application(place, "linear", lambda x: x)
         application.published = "linear"
-        watched = self._backend.watched(tensor, application.backward.append)
+        watched = self._backend.watched(tensor, application.receiver())
         application.pre.append(watched)
         application.post.append(watched)
         self.keep(application, mask)
@@ -296,17 +315,16 @@ class Tracer:
         if len(application.pre) > 1:
             return  # repeated over time: kept at its first time step
         self._counts[application.base] = self._counts.get(application.base, 0) + 1
-        application.mask = _position_mask(application.pre[0], layer_mask)
+        mask = getattr(application.pre[0], "_keras_mask", None)
+        application.mask = layer_mask if mask is None else mask
         self.applications.append(application)
 
     def _is_hidden(self) -> bool:
         return bool(self._open) and self._open[-1].hidden
 
 
-def _position_mask(tensor: Any, layer_mask: Any) -> Any:
+def position_mask(tensor: Any, mask: Any) -> Any:
     """Return Keras' mask where it speaks of the tensor's leading axes, else None."""
-    mask = getattr(tensor, "_keras_mask", None)
-    mask = layer_mask if mask is None else mask
     if mask is None or isinstance(mask, (list, tuple)) or len(mask.shape) >= max(len(tensor.shape), 2):
         return None
     pairs = zip(mask.shape, tensor.shape, strict=False)
@@ -355,11 +373,23 @@ def is_activation_layer(layer: Any) -> bool:
 
 
 def function_attributes(layer: Any) -> list[str]:
-    """Return the layer's own attributes that hold an activation function: ``activation``, ``act``, ``act_fn`` ..."""
+    """Return the layer's own attributes that hold an activation function: ``activation``, ``act``, ``act_fn`` ...
+
+    A name counts by its words, so that neither ``activity_regularizer`` nor ``extractor`` does; and a layer that is
+    more than an activation function is a place of its own.
+    """
     attributes: dict[str, Any] = layer.__dict__
     return [
-        name for name, value in attributes.items() if "act" in name and callable(value) and not isinstance(value, type)
+        name
+        for name, value in attributes.items()
+        if _NAMES_A_FUNCTION.search(name)
+        and callable(value)
+        and not isinstance(value, type)
+        and (not isinstance(value, keras.layers.Layer) or is_activation_layer(value))
     ]
+
+
+_NAMES_A_FUNCTION = re.compile(r"(^|_)act(ivation)?(_?\d+)?(_|$)")
 
 
 def function_name(function: Any) -> str:
@@ -418,9 +448,11 @@ def _watched_output(
     tracer: Tracer, place: Place, call: Callable[..., Any], *, hidden: bool = False
 ) -> Callable[..., Any]:
     def watched(*arguments: Any, **keywords: Any) -> Any:
-        with tracer.frame(place, arguments, hidden=hidden):
+        with tracer.frame(place, arguments, hidden=hidden) as mask:
             value = call(*arguments, **keywords)
-        return tracer.output(place, value, getattr(arguments[0], "_keras_mask", None) if arguments else None)
+        if mask is None and arguments and place.layer.supports_masking:
+            mask = place.layer.compute_mask(arguments[0], None)  # as an embedding does, which makes the mask
+        return tracer.output(place, value, mask)
 
     return watched
 

@@ -45,9 +45,10 @@ def take_graph_functions(graph: Any, tracer: Tracer) -> None:
             continue
         application = tracer.application(place, name, function, key=key)
         application.identity = operation.get_attr("alpha") if operation.type == "LeakyRelu" else "operation"
+        if operation.name in gradients:
+            application.receiver()(gradients[operation.name])
         application.pre.append(operation.inputs[0])
         application.post.append(operation.outputs[0])
-        application.backward.extend(gradients.get(operation.name, ()))
         tracer.keep(application, frame.mask)
 
 
@@ -70,9 +71,9 @@ def _unclaimed(count: int, tracer: Tracer) -> Iterator[tuple[int, Frame]]:
             yield number, frame
 
 
-def _gradients(operations: list[Any]) -> dict[str, list[Any]]:
-    """Return, by name of the forward operation, the gradients at its input."""
-    result: dict[str, list[Any]] = {}
+def _gradients(operations: list[Any]) -> dict[str, Any]:
+    """Return, by name of the forward operation, the gradient at its input."""
+    result: dict[str, Any] = {}
     for operation in operations:
         forward_type = operation.type.removesuffix("Grad")
         if forward_type == operation.type or not (forward_type in _FUNCTIONS or forward_type == "LeakyRelu"):
@@ -81,8 +82,8 @@ def _gradients(operations: list[Any]) -> dict[str, list[Any]]:
             candidates = [tensor.op] if tensor.op.type == forward_type else []
             candidates += [user for user in tensor.consumers() if user.type == forward_type]
             for forward in candidates:
-                result.setdefault(forward.name, []).append(operation.outputs[0])
-    return {name: tensors[:1] for name, tensors in result.items()}
+                result.setdefault(forward.name, operation.outputs[0])
+    return result
 
 
 def _nested_types(graph: Any, operation: Any) -> Iterator[str]:

@@ -40,7 +40,7 @@ class Profiles:
 
 def _profile(application: Application, rank: int, units: int) -> Profile | None:
     if application.published is not None:
-        known = known_profile(application.published)
+        known = known_profile(application.published, **application.keywords)
         if known is not None:
             return known
     try:

@@ -6,7 +6,9 @@ own compiled function, untouched; at a recorded one ours stands in its place for
 
 from __future__ import annotations
 
+import contextlib
 import time
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +20,7 @@ from gradscope.instrument.observation import Observation
 from gradscope.instrument.tensorflow.feed import Feed, can_feed
 from gradscope.instrument.tensorflow.framework import tf
 from gradscope.instrument.tensorflow.replay import CannotReplayError, Replay
+from gradscope.instrument.tensorflow.silence import optimizers
 from gradscope.instrument.tensorflow.variables import Updates
 from gradscope.network import Network
 from gradscope.sites import LayerFilter
@@ -104,6 +107,7 @@ class Recorder:
 
     def note_plain_step(self) -> None:
         """Remember that the training's own function has run on its own iterator, and so is traced as it would be."""
+        self.disarm()  # where no step came although one was armed for, as in a training loop of the user's own
         self._seen = self._model.train_function
 
     def again(self, batch: Any) -> Observation:
@@ -121,17 +125,22 @@ class Recorder:
         own = self._own
         self._model.train_function = own  # first of all, so that nothing stays swapped, whatever is raised
         started = time.perf_counter()
+        if not hasattr(iterator, "element_spec"):
+            return own(iterator)  # `train_on_batch`, after another callback has raised before the step armed for
         executions = int(self._model.steps_per_execution)
         generated = can_feed(iterator, executions)
         if not generated and own is not self._seen:
             return own(iterator)  # given a list as its very first input, it would be traced for other shapes
         batches = _taken(iterator, executions)
+        if own is not self._seen:
+            self._observes = self._observes and _is_built(self._model, batches[0])
         builds = self._observes and self._built_for != (own, iterator.element_spec)
         observed = self._observe(batches[0], iterator.element_spec, own) if self._observes else None
         feed = self._feed.same_batch(batches[0], iterator.element_spec) if generated else iter(batches)
         step_started = time.perf_counter()
         logs = own(feed)
         step_seconds = time.perf_counter() - step_started
+        self._seen = own
         self._feed.release()
         self.batch = batches[0]
         if observed is not None:
@@ -143,7 +152,6 @@ class Recorder:
         """Return the numbers of the batch and a copy of the weights; None where that failed."""
         try:
             if self._replay is None or self._built_for != (own, spec):
-                self._model._symbolic_build(data_batch=_without_optionals(batch))
                 self._replay = Replay(self._model, spec, self._layers)
                 self._updates = Updates(self._replay.trained)
                 self._built_for = own, spec
@@ -175,6 +183,20 @@ def _taken(iterator: Any, executions: int) -> list[Any]:
         except StopIteration:
             break
     return batches
+
+
+def _is_built(model: Any, batch: Any) -> bool:
+    """Return whether all layers and optimizers have their variables, building them before the first step as Keras can.
+
+    A variable made while a trace fails stays without a value, and the training would die of it. What Keras cannot build
+    ahead, such as the second network of a custom step, is left to the training's own first step.
+    """
+    held = optimizers(model)
+    if all(optimizer is model.optimizer for optimizer in held):  # else it would build the one that compile adds
+        with warnings.catch_warnings(), contextlib.suppress(Exception):
+            warnings.simplefilter("ignore")  # of layers that cannot be built ahead
+            model._symbolic_build(data_batch=_without_optionals(batch))
+    return all(part.built for part in (*model._flatten_layers(), *held))
 
 
 def _without_optionals(batch: Any) -> Any:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gradscope.framework import keras
 from gradscope.instrument.observation import Observation, SiteObservation
-from gradscope.instrument.taps import Application, Tracer, taps
+from gradscope.instrument.taps import Application, Tracer, position_mask, taps
 from gradscope.instrument.tensorflow.framework import tf
 from gradscope.instrument.tensorflow.graph_functions import take_graph_functions
 from gradscope.instrument.tensorflow.profiles import Profiles
@@ -25,7 +25,7 @@ from gradscope.instrument.tensorflow.trace import TensorFlowTrace
 from gradscope.instrument.tensorflow.variables import Restoration, side_effects, written_variables
 from gradscope.network import Network, NotMeasured, Profile, Site, Variable
 from gradscope.sites import LayerFilter, describe, own_variables, owners, places, role, selected, unit_axes
-from gradscope.statistics.activations import histogram_sample, site_sums, softmax_sums
+from gradscope.statistics.activations import SiteSums, backward_sums, histogram_sample, site_sums, softmax_sums
 from gradscope.statistics.gradients import gradient_sums, touched_row_sums
 from gradscope.sums import (
     ActivationSums,
@@ -147,25 +147,34 @@ class Replay:
             z, a = _joined(application.pre), _joined(application.post)
             if not z.shape.rank:
                 continue  # a function of one parameter, such as the softplus of a learnt scale
-            axis = _unit_axis(application.layer, z.shape.rank)
-            units = z.shape[axis] if z.shape.rank > 1 else 1
-            profile = profiles.of(application, z.shape.rank, units)
+            if not a.shape.rank:
+                self._not_measured.append(NotMeasured(application.key, "its function returns a single number"))
+                continue
+            axis = _unit_axis(application.layer, a.shape.rank)
+            units = a.shape[axis] if a.shape.rank > 1 else 1
+            profile = profiles.of(application, z.shape.rank, z.shape[axis] if z.shape.rank > 1 else 1)
             if profile is None:
                 self._not_measured.append(
                     NotMeasured(f"{application.key} (saturation)", "its function could not be profiled")
                 )
+            keeps_shape = z.shape.is_compatible_with(a.shape)
+            backward = _joined_backward(application)
+            scales: Any = {"samples": tf.cast(samples, tf.float32), "loss_scale": tf.cast(scale, tf.float32)}
+            mask = position_mask(a, application.mask)
+            where: Any = {"mask": mask, "phase": number, "unit_axis": axis}
             sums = summed(
-                z,
+                z if keeps_shape else a,
                 a,
-                _limits(application, profile, axis),
-                backward=_joined(application.backward) if application.backward else None,
-                samples=tf.cast(samples, tf.float32),
-                loss_scale=tf.cast(scale, tf.float32),
-                mask=application.mask,
-                phase=number,
-                unit_axis=axis,
+                _limits(application, profile, axis) if keeps_shape else None,
+                backward=backward if keeps_shape else None,
+                **scales,
+                **where,
             )
-            softmax = _softmax(application, a)
+            if not keeps_shape:
+                sums = _without_pre_activation(sums)
+                if backward is not None:
+                    sums = sums._replace(backward=backward_sums(backward, **scales, **where))
+            softmax = _softmax(application, a, mask)
             rows.append(
                 tf.concat(
                     [
@@ -178,7 +187,7 @@ class Replay:
             )
             if units is not None:
                 unit_rows.append(tf.reshape(tf.stack(list(sums.units)), [-1]))
-            histograms.append(histogram_sample(a, phase=number, mask=application.mask, unit_axis=axis))
+            histograms.append(histogram_sample(a, **where))
             self._sites.append(
                 TracedSite(
                     self._site(application, profile, units or 0, tracer),
@@ -223,10 +232,12 @@ class Replay:
             if seen.gradient is None:
                 rows.append(tf.zeros((len(GradientSums._fields),)))
             elif isinstance(seen.gradient, tf.IndexedSlices):
-                rows.append(tf.stack(list(touched_row_sums(seen.gradient.values, seen.gradient.indices))))
+                values = tf.ensure_shape(seen.gradient.values, (None, *shape[1:]))
+                rows.append(tf.stack(list(touched_row_sums(values, seen.gradient.indices))))
             else:
                 axes = unit_axes(seen.variable, layer) if kind == "kernel" else None
-                rows.append(tf.stack(list(gradient_sums(seen.gradient, axes))))
+                gradient = tf.ensure_shape(seen.gradient, shape)  # behind a loop the tape does not know it
+                rows.append(tf.stack(list(gradient_sums(gradient, axes))))
         return tf.stack(rows) if rows else tf.zeros((0, len(GradientSums._fields)))
 
     # Below: on the host.
@@ -289,6 +300,12 @@ def _joined(tensors: Sequence[Any]) -> Any:
     return tensors[0] if len(tensors) == 1 else tf.stack(list(tensors), axis=1)
 
 
+def _joined_backward(application: Application) -> Any:
+    """Return the gradient at the pre-activations; None where none comes back."""
+    gradients = [application.backward.get(at) for at in range(len(application.pre))]
+    return None if any(gradient is None for gradient in gradients) else _joined(gradients)
+
+
 def _unit_axis(layer: Any, rank: int) -> int:
     return 1 if rank > 2 and getattr(layer, "data_format", None) == "channels_first" else -1
 
@@ -297,7 +314,10 @@ def _limits(application: Application, profile: Profile | None, unit_axis: int) -
     """Return where the function has no slope; of a PReLU, where its present alpha is 0, unit by unit."""
     if not isinstance(application.layer, keras.layers.PReLU):
         bounds = limits(profile)
-        return None if bounds is None else Limits(*(tf.constant(bound, tf.float32) for bound in bounds))
+        if bounds is None:
+            return None
+        # Tensors, so that one traced function serves all limits; but NaN, "no answer", is to be seen while tracing.
+        return Limits(*(bound if math.isnan(bound) else tf.constant(bound, tf.float32) for bound in bounds))
     alpha = tf.cast(tf.convert_to_tensor(application.layer.alpha), tf.float32)
     axis = unit_axis if unit_axis < 0 else unit_axis - 1  # alpha has no batch axis
     others = [i for i in range(alpha.shape.rank) if i != axis % alpha.shape.rank]
@@ -306,7 +326,7 @@ def _limits(application: Application, profile: Profile | None, unit_axis: int) -
     return Limits(z_low=low, z_high=none, zero_low=low, zero_high=none)
 
 
-def _softmax(application: Application, probabilities: Any) -> SoftmaxSums[Any] | None:
+def _softmax(application: Application, probabilities: Any, mask: Any) -> SoftmaxSums[Any] | None:
     if application.name != "softmax":
         return None
     axis = application.keywords.get("axis", getattr(application.layer, "axis", -1))
@@ -315,8 +335,14 @@ def _softmax(application: Application, probabilities: Any) -> SoftmaxSums[Any] |
         probabilities,
         class_axis=axes,
         class_mask=application.keywords.get("mask"),
-        mask=application.mask,
+        mask=mask,
     )
+
+
+def _without_pre_activation(sums: SiteSums) -> SiteSums:
+    """Return the sums of a function that changes the shape, such as glu, of which only the outcome is looked at."""
+    nothing = {"pre_count": 0.0, "pre_min": math.inf, "pre_max": -math.inf}
+    return sums._replace(activation=sums.activation._replace(**nothing))
 
 
 def _filled(kind: Any, sums: Any) -> Any:

@@ -70,5 +70,5 @@ def _choke_points() -> list[ChokePoint]:
     return points
 
 
-_TENSORFLOW_FUNCTIONS = {"silu": "silu", "swish": "silu", "gelu": "gelu"}
+_TENSORFLOW_FUNCTIONS = {"silu": "silu", "swish": "silu", "gelu": "gelu", "softmax": "softmax"}
 _CHOKE_POINTS = _choke_points()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradscope.instrument.tensorflow.framework import tf
@@ -53,13 +53,26 @@ def side_effects(graph: Any) -> list[str]:
     return sorted(types & _SIDE_EFFECTS)
 
 
+def _copies_of(variables: Sequence[Any]) -> Callable[[], list[Any]]:
+    """Return a function that copies the values of all variables in one call.
+
+    It is traced once, here: TensorFlow warns the user of a `tf.function` that several trainings in one process trace.
+    """
+    copies = tf.function(lambda: [tf.identity(variable) for variable in variables], autograph=False)
+    return copies.get_concrete_function()
+
+
+def _specs(variables: Sequence[Any]) -> list[Any]:
+    return [tf.TensorSpec(variable.shape, variable.dtype) for variable in variables]
+
+
 class Restoration:
     """Keeps the values of variables and puts them back, each in one call."""
 
     def __init__(self, variables: Sequence[Any]) -> None:
         self.variables = list(variables)
-        self._copy = tf.function(lambda: [tf.identity(variable) for variable in self.variables], autograph=False)
-        self._assign = tf.function(self._put, autograph=False)
+        self._copy = _copies_of(self.variables)
+        self._assign = tf.function(self._put, autograph=False).get_concrete_function(_specs(self.variables))
 
     def _put(self, values: list[Any]) -> None:
         for variable, value in zip(self.variables, values, strict=True):
@@ -67,12 +80,11 @@ class Restoration:
 
     def save(self) -> list[Any]:
         """Return copies of all values."""
-        return self._copy() if self.variables else []
+        return self._copy()
 
     def put_back(self, values: list[Any]) -> None:
         """Assign what `save` returned."""
-        if self.variables:
-            self._assign(values)
+        self._assign(values)
 
 
 class Updates:
@@ -80,8 +92,10 @@ class Updates:
 
     def __init__(self, variables: Sequence[Any]) -> None:
         self.variables = list(variables)
-        self._copy = tf.function(lambda: [tf.identity(variable) for variable in self.variables], autograph=False)
-        self._norms = tf.function(self._weight_and_update_norms, autograph=False)
+        self._copy = _copies_of(self.variables)
+        self._norms = tf.function(self._weight_and_update_norms, autograph=False).get_concrete_function(
+            _specs(self.variables)
+        )
 
     def _weight_and_update_norms(self, before: list[Any]) -> Any:
         rows = [
@@ -92,7 +106,7 @@ class Updates:
 
     def before(self) -> list[Any]:
         """Return a copy of the weights."""
-        return self._copy() if self.variables else []
+        return self._copy()
 
     def norms(self, before: list[Any]) -> Any:
         """Return weight norms before the step and norms of what it added, shape ``(variables, 2)``, float32."""

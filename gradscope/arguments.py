@@ -1,0 +1,68 @@
+"""What a person passes to the callback, checked as it is made: an error then costs no training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any, cast
+
+from gradscope.errors import ArgumentError
+
+
+def log_dir(value: str | PathLike[str] | None) -> Path | None:
+    """Return the directory that ``log_dir`` names; None for none.
+
+    Raises:
+        ArgumentError: If it is no path.
+    """
+    if value is None:
+        return None
+    try:
+        return Path(value)
+    except TypeError as error:
+        raise ArgumentError(f"log_dir={value!r} is no path. Pass a directory, such as 'logs/run'.") from error
+
+
+def layers(value: Any) -> Sequence[str] | Callable[[str], bool] | None:
+    """Return what ``layers`` asks for, a single pattern as a list of one.
+
+    Raises:
+        ArgumentError: If it is neither patterns nor a function, or no pattern at all.
+    """
+    if isinstance(value, str):
+        return [value]
+    if value is None or callable(value):
+        return cast("Callable[[str], bool] | None", value)
+    patterns: list[Any] = [*value] if isinstance(value, Iterable) else []
+    if not patterns or not all(isinstance(pattern, str) for pattern in patterns):
+        raise ArgumentError(
+            f"layers={value!r} names no layers. Pass glob patterns such as ['dense*'], or a function of a layer's key."
+        )
+    return patterns
+
+
+def params(value: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return ``params`` as plain JSON.
+
+    Raises:
+        ArgumentError: If they cannot be written as JSON.
+    """
+    try:
+        return json.loads(json.dumps({} if value is None else dict(value)))
+    except (TypeError, ValueError) as error:
+        raise ArgumentError(
+            f"params={value!r} cannot be kept with the run: {error}. Pass a dict of strings, numbers and booleans."
+        ) from error
+
+
+def quiet(value: object) -> bool:
+    """Return ``quiet``.
+
+    Raises:
+        ArgumentError: If it is neither True nor False.
+    """
+    if not isinstance(value, bool):
+        raise ArgumentError(f"quiet={value!r} is neither True nor False.")
+    return value

@@ -1,0 +1,209 @@
+"""What recording costs: ratios of process CPU time, measured side by side. Run: python tests/overhead/measure.py.
+
+All variants of a model train at once in threads of one process, taking turns of some batches each, so that whatever else
+the machine does falls on all of them alike. ``bare`` stands there twice: its ratio to itself is the noise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import keras
+import numpy as np
+
+import gradscope
+from gradscope.records import Costs
+
+L = keras.layers
+Built = tuple[Any, Any, Any]
+
+
+def mlp() -> Built:
+    model = keras.Sequential([keras.Input((64,)), *[L.Dense(256, activation="relu") for _ in range(4)], L.Dense(10)])
+    return model, *_data((64,))
+
+
+def cnn() -> Built:
+    model = keras.Sequential(
+        [
+            keras.Input((32, 32, 3)),
+            L.Conv2D(32, 3, padding="same", activation="relu"),
+            L.Conv2D(32, 3, padding="same", use_bias=False),
+            L.BatchNormalization(),
+            L.ReLU(),
+            L.MaxPool2D(),
+            L.Conv2D(64, 3, padding="same", activation="relu"),
+            L.MaxPool2D(),
+            L.Flatten(),
+            L.Dense(128, activation="relu"),
+            L.Dropout(0.3),
+            L.Dense(10),
+        ]
+    )
+    return model, *_data((32, 32, 3))
+
+
+def transformer() -> Built:
+    inputs = keras.Input((32,), dtype="int32")
+    x = L.Embedding(1000, 64)(inputs)
+    for _ in range(2):
+        x = L.LayerNormalization()(x + L.MultiHeadAttention(4, 16)(x, x))
+        x = L.LayerNormalization()(x + L.Dense(64)(L.Dense(128, activation="gelu")(x)))
+    model = keras.Model(inputs, L.Dense(10)(L.GlobalAveragePooling1D()(x)))
+    rng = np.random.default_rng(0)
+    return model, rng.integers(0, 1000, (4096, 32)), rng.integers(0, 10, 4096)
+
+
+def resnet50() -> Built:
+    model = keras.applications.ResNet50(weights=None, input_shape=(64, 64, 3), classes=10, classifier_activation=None)
+    rng = np.random.default_rng(0)
+    return model, rng.standard_normal((32, 64, 64, 3)).astype("float32"), rng.integers(0, 10, 32)
+
+
+def _data(shape: tuple[int, ...]) -> tuple[Any, Any]:
+    rng = np.random.default_rng(0)
+    return rng.standard_normal((4096, *shape)).astype("float32"), rng.integers(0, 10, 4096)
+
+
+def compiled(build: Callable[[], Built]) -> Built:
+    keras.utils.set_random_seed(0)
+    model, x, y = build()
+    model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
+    return model, x, y
+
+
+@dataclass
+class Turns:
+    """Lets one thread train at a time, and counts the CPU seconds of each one's turns."""
+
+    names: list[str]
+    batches: int
+    rounds: int
+    seconds: dict[str, list[float]] = field(default_factory=dict[str, list[float]])
+
+    def __post_init__(self) -> None:
+        self._condition = threading.Condition()
+        self._turn = 0
+        self._begun = 0.0
+        self.seconds = {name: [] for name in self.names}
+
+    def wait(self, name: str) -> None:
+        with self._condition:
+            self._condition.wait_for(lambda: self.names[self._turn % len(self.names)] == name)
+            self._begun = time.process_time()
+
+    def done(self, name: str) -> None:
+        with self._condition:
+            self.seconds[name].append(time.process_time() - self._begun)
+            self._turn += 1
+            self._condition.notify_all()
+
+
+class TakesTurns(keras.callbacks.Callback):
+    """Trains some batches, then lets the others."""
+
+    def __init__(self, turns: Turns, name: str) -> None:
+        super().__init__()
+        self.turns, self.name, self.count = turns, name, 0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.turns.wait(self.name)
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.count += 1
+        if self.count % self.turns.batches == 0:
+            self.turns.done(self.name)
+            if self.count >= self.turns.batches * self.turns.rounds:
+                self.model.stop_training = True
+            else:
+                self.turns.wait(self.name)
+
+
+def side_by_side(build: Callable[[], Built], rounds: int, batches: int) -> tuple[dict[str, list[float]], Costs]:
+    """Return the CPU seconds of every turn of each variant, and what the default says that it cost."""
+    scopes = {
+        "bare": None,
+        "default": gradscope.GradScope(quiet=True),
+        "every": gradscope.GradScope(schedule=1, quiet=True),
+        "bare again": None,
+    }
+    turns = Turns(list(scopes), batches, rounds)
+
+    def train(name: str) -> None:
+        model, x, y = compiled(build)
+        scope = scopes[name]
+        callbacks = [TakesTurns(turns, name), *([] if scope is None else [scope])]
+        model.fit(x, y, batch_size=32, epochs=1_000_000, verbose=0, callbacks=callbacks)
+
+    threads = [threading.Thread(target=train, args=(name,)) for name in scopes]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    default = scopes["default"]
+    assert default is not None
+    return turns.seconds, default.run.costs
+
+
+def ratio(seconds: dict[str, list[float]], name: str, skip: int) -> tuple[float, float]:
+    """Return the ratio of CPU seconds to the bare variant's: of the sums, and the median of the turns' ratios."""
+    pairs = list(zip(seconds[name][skip:], seconds["bare"][skip:], strict=True))
+    return sum(a for a, _ in pairs) / sum(b for _, b in pairs), statistics.median(a / b for a, b in pairs)
+
+
+def setup(build: Callable[[], Built]) -> tuple[float, float]:
+    """Return the bare model's wall seconds to its first step, and the set-up seconds of recording."""
+    model, x, y = compiled(build)
+    begun = time.perf_counter()
+    model.fit(x[:16], y[:16], batch_size=16, verbose=0)
+    own = time.perf_counter() - begun
+    model, x, y = compiled(build)
+    scope = gradscope.GradScope(schedule=1, quiet=True)
+    model.fit(x[:16], y[:16], batch_size=16, verbose=0, callbacks=[scope])
+    costs = next(record.costs for record in scope._sink.records if hasattr(record, "logs"))  # before the census
+    return own, costs.setup_seconds
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seconds", type=float, default=45.0, help="training of each variant, roughly")
+    arguments = parser.parse_args()
+    print(f"{platform.machine()}, {os.cpu_count()} cores, keras {keras.__version__}, Python {platform.python_version()}\n")
+    print("| model | bare again | default | default, said by itself | every step |")
+    print("|---|---|---|---|---|")
+    for build in (mlp, cnn, transformer):
+        model, x, y = compiled(build)
+        model.fit(x, y, batch_size=32, verbose=0)
+        begun = time.perf_counter()
+        model.fit(x, y, batch_size=32, verbose=0)
+        step_seconds = (time.perf_counter() - begun) / (len(x) / 32)
+        batches = max(8, int(1.0 / step_seconds))
+        rounds = max(8, int(arguments.seconds / (batches * step_seconds)))
+        seconds, costs = side_by_side(build, rounds, batches)
+        skip = max(2, rounds // 4)  # set-up and the records of the beginning lie in the first turns
+        recorded = costs.early_seconds + costs.epoch_seconds + costs.running_seconds
+        print(
+            f"| {build.__name__} | {ratio(seconds, 'bare again', skip)[0]:.3f} | {ratio(seconds, 'default', skip)[0]:.3f} "
+            f"| {recorded / costs.training_seconds:.4f} of {costs.training_seconds:.0f} s, {costs.record_count} records "
+            f"| {ratio(seconds, 'every', skip)[0]:.2f} |",
+            flush=True,
+        )
+    print("\n| model | first step, bare | set-up of recording | ratio |")
+    print("|---|---|---|---|")
+    for build in (mlp, cnn, transformer, resnet50):
+        own, extra = setup(build)
+        print(f"| {build.__name__} | {own:.2f} s | {extra:.2f} s | {extra / own:.2f} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,414 @@
+"""Whatever goes wrong while recording, the training goes on unchanged and the model is left as it was found."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import random
+import resource
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras.src import backend as keras_backend
+from keras.src.activations import activations as keras_activations
+from trainings import CLASSES, FEATURES, Callbacks, Trained, X, Y, compiled, differences, fitted, mlp, state
+
+import gradscope
+from gradscope import GradScope, journal
+from gradscope.instrument.tensorflow import recorder, replay
+from gradscope.store.event_sink import EventFileSink
+
+SAVING = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, by NumPy
+MODULES = (keras_backend.nn, keras_backend.numpy, tf.nn, keras_activations.ReLU, keras_activations.Mish)
+
+
+def leftovers(model: Any) -> list[str]:
+    """Return the attributes of the model, its parts and the framework whose value is a function of gradscope's."""
+    optimizers = [value for value in vars(model).values() if isinstance(value, keras.optimizers.Optimizer)]
+    parts = [*model._flatten_layers(), *getattr(model, "operations", ()), *optimizers]
+    return [
+        f"{getattr(owner, 'name', owner)}.{name}"
+        for owner in (*parts, *MODULES)
+        for name, value in vars(owner).items()
+        if is_ours(value)
+    ]
+
+
+def is_ours(value: Any) -> bool:
+    function = value.__func__ if isinstance(value, (staticmethod, types.MethodType)) else value
+    return isinstance(function, types.FunctionType) and function.__module__.startswith("gradscope")
+
+
+def trained(model: Any, callbacks: Callbacks) -> Trained:
+    """Train with the callbacks, look at the model, and train on without them."""
+    histories = fitted(model, callbacks).histories
+    assert leftovers(model) == []
+    return Trained(model, histories + fitted(model, []).histories)
+
+
+def train(callbacks: Callbacks) -> Trained:
+    return trained(compiled(mlp()), callbacks)
+
+
+@pytest.fixture(scope="module")
+def bare() -> dict[str, bytes]:
+    """Return what `train` gives without the callback."""
+    return state(train, [])
+
+
+class TapsSeen(keras.layers.Layer):
+    """Looks for taps while it is called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[str] = []
+
+    def call(self, inputs: Any) -> Any:
+        if hasattr(self, "root"):
+            self.seen += leftovers(self.root[0])
+        return inputs
+
+
+def test_taps_are_there_while_the_step_is_traced_and_only_then() -> None:
+    layer = TapsSeen()
+    model = compiled(keras.Sequential([keras.Input((FEATURES,)), layer, keras.layers.Dense(CLASSES, "softmax")]))
+    object.__setattr__(layer, "root", [model])  # past Keras' tracking, which would see a layer that holds itself
+    fitted(model, [])
+    assert layer.seen == []
+    fitted(model, [GradScope(schedule=1, quiet=True)])
+    assert {"dense.activation", "adam.apply"} <= set(layer.seen)
+    assert leftovers(model) == []
+
+
+def raising(message: str) -> Callable[..., Any]:
+    def kernel(*arguments: Any, **keywords: Any) -> Any:
+        raise RuntimeError(message)
+
+    return kernel
+
+
+def fails_when_it_runs(*arguments: Any, **keywords: Any) -> Any:
+    tf.debugging.assert_less(1.0, 0.0, "a kernel that fails when it runs")
+    return KERNEL(*arguments, **keywords)
+
+
+KERNEL = replay.site_sums
+FAULTS = {
+    "a kernel that fails while it is traced": (
+        replay,
+        "site_sums",
+        raising("out of ideas"),
+        "RuntimeError: out of ideas",
+    ),
+    "a kernel that fails when it runs": (replay, "site_sums", fails_when_it_runs, "a kernel that fails when it runs"),
+    "decoding": (replay, "decoded", raising("no such field"), "no such field"),
+    "the journal": (journal, "activation_row", raising("no ratio"), "no ratio"),
+    "the norms of the updates": (recorder.Updates, "norms", raising("no norm"), "no norm"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_failure_while_recording_warns_once_and_changes_nothing(
+    fault: str, bare: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    owner, name, function, cause = FAULTS[fault]
+    monkeypatch.setattr(owner, name, function)
+    scope = GradScope(schedule=1, quiet=True)
+    with pytest.warns(UserWarning, match="GradScope records no more of this training") as caught:
+        watched = state(train, [scope])
+    assert differences(watched, bare) == []
+    (message,) = [str(warning.message) for warning in caught]
+    assert cause in message
+    assert cause in str([missed.reason for missed in scope.run.network.not_measured])
+
+
+def test_where_warnings_are_errors_the_cause_is_printed_and_the_training_goes_on(
+    bare: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(replay, "site_sums", raising("out of ideas"))
+    assert differences(state(train, [GradScope(schedule=1, quiet=True)]), bare) == []
+    assert capsys.readouterr().err.count("out of ideas") == 1
+
+
+def test_a_failure_at_the_first_step_of_a_model_that_nothing_has_built_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Unbuilt(keras.Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.hidden = keras.layers.Dense(8, activation="relu")
+            self.head = keras.layers.Dense(CLASSES, activation="softmax")
+
+        def call(self, inputs: Any) -> Any:
+            return self.head(self.hidden(inputs))
+
+    def train(callbacks: Callbacks) -> Trained:
+        return trained(compiled(Unbuilt()), callbacks)
+
+    bare = state(train, [])
+    monkeypatch.setattr(replay, "site_sums", raising("out of ideas"))
+    with pytest.warns(UserWarning, match="out of ideas"):
+        assert differences(state(train, [GradScope(schedule=1, quiet=True)]), bare) == []
+
+
+@contextlib.contextmanager
+def full_disk(size: int) -> Iterator[None]:
+    """Let no file of this process grow beyond ``size`` bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_stops_the_recording_only_and_what_was_written_is_kept(
+    bare: dict[str, bytes], tmp_path: Path
+) -> None:
+    scope = GradScope(tmp_path, schedule=1)
+    with pytest.warns(UserWarning, match="cannot be written") as caught, full_disk(20_000):
+        watched = state(train, [scope])
+    assert len(caught) == 1
+    assert differences(watched, bare) == []
+    run = gradscope.load(tmp_path)
+    assert 0 < len(run.steps) < 10
+    assert [*run.steps["step"]] == [*range(len(run.steps))]
+
+
+def interrupted(step: int) -> Callable[[Callbacks], Trained]:
+    """Return a training that Ctrl-C ends at ``step``, or before, and that then goes on without the callbacks."""
+
+    class CtrlC(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            if batch == step:
+                raise KeyboardInterrupt
+
+    def train(callbacks: Callbacks) -> Trained:
+        model = compiled(mlp())
+        with pytest.raises(KeyboardInterrupt):
+            fitted(model, callbacks or [CtrlC()])
+        assert leftovers(model) == []
+        return Trained(model, fitted(model, []).histories)
+
+    return train
+
+
+def test_ctrl_c_while_the_step_is_traced_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = state(interrupted(0), [])
+
+    def kernel(*arguments: Any, **keywords: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(replay, "site_sums", kernel)
+    assert differences(state(interrupted(0), [GradScope(schedule=1)]), bare) == []
+
+
+def test_ctrl_c_in_the_middle_of_a_replay_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    bare = state(interrupted(3), [])
+    calls = 0
+
+    def asarray(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 3 * 6 + 2:  # six arrays a replay
+            raise KeyboardInterrupt
+        return np.asarray(*arguments)
+
+    monkeypatch.setattr(replay, "np", types.SimpleNamespace(**vars(np) | {"asarray": asarray}))
+    scope = GradScope(tmp_path, schedule=1, quiet=True)
+    assert differences(state(interrupted(3), [scope]), bare) == []
+    scope.on_train_end()  # Keras does not call it when `fit` raises
+    assert [*gradscope.load(tmp_path).steps["step"]] == [0, 1, 2]
+
+
+class Raiser(keras.callbacks.Callback):
+    """Another callback, with an error of its own at the fourth batch."""
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        if batch == 3:
+            raise ZeroDivisionError("of another callback")
+
+
+class EarlyRaiser(Raiser):
+    """Raises between the moment a step is armed for and the step."""
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        if batch == 3:
+            raise ZeroDivisionError("of another callback")
+
+
+@SAVING
+@pytest.mark.parametrize("raiser", [Raiser, EarlyRaiser])
+def test_when_fit_raises_the_records_are_kept_and_the_next_fits_are_as_ever(
+    raiser: type[Raiser], tmp_path: Path
+) -> None:
+    def train(callbacks: Callbacks) -> Trained:
+        model = compiled(mlp())
+        with pytest.raises(ZeroDivisionError):
+            fitted(model, [*callbacks, raiser()])
+        pickle.loads(pickle.dumps(model))
+        logs = model.train_on_batch(X[:8], Y[:8], return_dict=True)
+        histories = [{name: [float(value)] for name, value in logs.items()}, *fitted(model, []).histories]
+        assert leftovers(model) == []
+        again = [GradScope(tmp_path, schedule=1, quiet=True)] if callbacks else []
+        return Trained(model, histories + fitted(model, again).histories)
+
+    bare = state(train, [])
+    assert differences(state(train, [GradScope(tmp_path, schedule=1, quiet=True)]), bare) == []
+    assert len(gradscope.load(tmp_path).sessions) == 2
+
+
+@SAVING
+def test_saving_pickling_and_cloning_know_nothing_of_a_recording(tmp_path: Path) -> None:
+    model = compiled(mlp())
+    config = model.get_config()
+    fitted(model, [GradScope(schedule=1, quiet=True)])
+    assert model.get_config() == config
+    predicted = model.predict(X, verbose=0)
+    model.save(tmp_path / "model.keras")
+    for copy in (keras.models.load_model(tmp_path / "model.keras"), pickle.loads(pickle.dumps(model))):
+        np.testing.assert_array_equal(copy.predict(X, verbose=0), predicted)
+    clone = keras.models.clone_model(model)
+    clone.set_weights(model.get_weights())
+    np.testing.assert_array_equal(clone.predict(X, verbose=0), predicted)
+
+
+class Counting(keras.layers.Layer):
+    """Has an effect that no variable holds: a replay would count twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counted = 0
+
+    def call(self, inputs: Any) -> Any:
+        def count(x: Any) -> Any:
+            self.counted += 1
+            return x
+
+        outputs = tf.py_function(count, [inputs], tf.float32)
+        outputs.set_shape(inputs.shape)
+        return outputs
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        return input_shape
+
+
+def test_a_model_with_effects_that_would_happen_twice_is_refused_with_the_reason(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    layer = Counting()
+    model = compiled(keras.Sequential([keras.Input((FEATURES,)), layer, keras.layers.Dense(CLASSES, "softmax")]))
+    scope = GradScope(schedule=1)
+    with pytest.warns(UserWarning, match="effects that would happen twice: EagerPyFunc"):
+        fitted(model, [scope])
+    assert layer.counted == 10
+    (missed,) = scope.run.network.not_measured
+    assert "EagerPyFunc" in missed.reason
+    assert "EagerPyFunc" in capsys.readouterr().out.replace("\n  ", " "), "the summary says it too"
+    assert leftovers(model) == []
+
+
+class OnlyEager(keras.Model):
+    """Decides by values, so that it cannot be traced."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = keras.layers.Dense(CLASSES, activation="softmax")
+
+    def call(self, inputs: Any) -> Any:
+        scale = 2.0 if float(inputs.numpy().mean()) > 0 else 1.0
+        return self.head(scale * inputs)
+
+
+def test_a_model_that_runs_eagerly_only_is_refused_with_the_reason() -> None:
+    def train(callbacks: Callbacks) -> Trained:
+        return trained(compiled(OnlyEager(), run_eagerly=True), callbacks)
+
+    bare = state(train, [])
+    scope = GradScope(schedule=1, quiet=True)
+    with pytest.warns(UserWarning, match="numpy") as caught:
+        assert differences(state(train, [scope]), bare) == []
+    assert len(caught) == 1
+    assert "numpy" in scope.run.network.not_measured[0].reason
+
+
+def child(program: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])} | environment,
+    )
+
+
+def test_replicas_are_refused_with_the_reason_and_train_as_ever() -> None:
+    program = """
+        import tensorflow as tf
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+        import warnings
+        from trainings import *
+        from gradscope import GradScope
+
+        def train(callbacks):
+            with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+                model = compiled(mlp())
+            return fitted(model, callbacks)
+
+        bare = state(train, [])
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            assert differences(state(train, [GradScope(schedule=1)]), bare) == []
+        print([str(warning.message) for warning in caught if "GradScope" in str(warning.message)])
+    """
+    output, errors = child(program).communicate(timeout=120)
+    assert "2 replicas" in output.splitlines()[-1], errors
+    assert "not measured" in output.lower(), "the summary says it too"
+
+
+def test_kill_minus_9_loses_no_record_that_was_written_before(tmp_path: Path) -> None:
+    program = """
+        import sys
+        from pathlib import Path
+        import keras
+        from trainings import *
+        from gradscope import GradScope
+        from gradscope.store.event_sink import EventFileSink
+
+        write = EventFileSink.write
+        def told(self, record):
+            write(self, record)
+            print(type(record).__name__, record.step, flush=True)
+
+        EventFileSink.write = told
+        fitted(compiled(mlp()), [GradScope(sys.argv[1], schedule=1)], epochs=10_000)
+    """
+    process = child(program, str(tmp_path))
+    assert process.stdout is not None
+    told = [process.stdout.readline() for _ in range(30)]
+    time.sleep(random.uniform(0.0, 0.3))
+    process.kill()
+    told += process.communicate()[0].splitlines(keepends=True)
+    assert process.returncode == -signal.SIGKILL
+    written = [int(line.split()[1]) for line in told if line.endswith("\n") and line.startswith("StepRecord")]
+    run = gradscope.load(tmp_path)
+    assert len(written) > 10
+    assert [*run.steps["step"]][: len(written)] == written
+    sink = EventFileSink(tmp_path)
+    sink.open()  # the lock died with its holder
+    sink.close()

@@ -1,0 +1,81 @@
+"""What the README shows is what the code says: its tables, its output and its lines."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import runs
+
+from gradscope import schema
+from gradscope.report.pair import paired_table
+from gradscope.report.summary import summarise
+from gradscope.store.read import frames_of
+
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+
+# The columns that the tables in the terminal show, and those one looks at first in a frame.
+SHOWN = {
+    "activations": (
+        "saturated_fraction",
+        "inactive_fraction",
+        "dead_unit_fraction",
+        "stuck_unit_fraction",
+        "dormant_unit_fraction",
+        "backward_rms",
+    ),
+    "gradients": ("connected", "norm", "rms", "update_to_weight_ratio"),
+    "steps": ("loss", "baseline_loss", "global_norm"),
+}
+
+
+def block(name: str) -> re.Match[str]:
+    """Return the part of the README between the markers of this name."""
+    found = re.search(rf"(<!-- {name}: [^\n]* -->\n)(.*?)(<!-- end -->)", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert found is not None
+    return found
+
+
+def statistics() -> Iterator[str]:
+    """Yield the lines of the table of statistics, as the schema declares them."""
+    yield "| Table | Column | What it says |"
+    yield "|---|---|---|"
+    for name, columns in SHOWN.items():
+        meanings = {column.name: column.meaning for column in schema.TABLES[name].statistics}
+        for column in columns:
+            meaning = meanings[column].replace("|", r"\|")
+            yield f"| `{name}` | `{column}` | {meaning} |"
+
+
+def test_the_table_of_statistics_is_what_the_schema_says(pytestconfig: pytest.Config) -> None:
+    found, written = block("statistics"), "\n".join(statistics()) + "\n"
+    if pytestconfig.getoption("--update-golden"):
+        text = README.read_text(encoding="utf-8")
+        README.write_text(text[: found.start(2)] + written + text[found.end(2) :], encoding="utf-8")
+    assert block("statistics")[2] == written, "the README differs from the schema; --update-golden rewrites it"
+
+
+def test_the_output_it_shows_has_the_headings_and_rows_of_a_real_one() -> None:
+    pair = [summarise(frames_of(getattr(runs, name)()), name=name) for name in ("sick", "healthy")]
+    real = paired_table(*pair, ("sick", "healthy")).plain.splitlines()
+    shown = block("demo")[2].splitlines()
+    cells = [line.split() for line in shown]
+    headings = [line.split() for line in (real[0], real[1], next(line for line in real if "how it went" in line))]
+    assert [heading in cells for heading in headings] == [True] * 3
+    names = [line.split("  ")[0] for line in real if re.match(r"dense|batch loss|steps|recording", line)]
+    assert [name for name in names if not any(line.startswith(f"{name}  ") for line in shown)] == []
+    assert max(map(len, shown)) <= 80
+
+
+def test_every_link_leads_to_a_file() -> None:
+    links = re.findall(r"\]\(([^)]+)\)", README.read_text(encoding="utf-8"))
+    assert [link for link in links if not (ROOT / link).is_file()] == []
+
+
+def test_each_line_to_type_has_the_form_for_windows_beside_it() -> None:
+    lines = README.read_text(encoding="utf-8").splitlines()
+    posix = [line for line in lines if line.startswith("python3 -m venv")]
+    assert len(posix) == 2
+    for line in posix:
+        assert line.replace("python3", "py", 1).replace(".venv/bin/", ".venv\\Scripts\\") in lines
