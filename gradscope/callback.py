@@ -232,6 +232,7 @@ class GradScope(Callback):
         finally:
             if self._recorder is not None:
                 self._recorder.disarm()
+            self._recorder = None  # its iterator must not outlive the interpreter
             self._census.close()
             self._sink.close()
         if not self._quiet:
@@ -262,7 +263,8 @@ class GradScope(Callback):
 
     def _last_trained(self, batch: int) -> int:
         """Return the last batch that was trained: Keras counts a short last execution in full."""
-        steps: int | None = (cast("Any", self).params or {}).get("steps")
+        parameters: Any = cast("Any", self).params
+        steps: int | None = parameters["steps"] if parameters else None
         return batch if steps is None else min(batch, steps - 1)
 
     def _see_loss(self, batch: int, logs: Mapping[str, Any] | None) -> None:

@@ -45,17 +45,20 @@ MAP: dict[str, set[str]] = {
     "__main__": {"cli"},
     "activations": {"errors", "network"},
     "statistics": {"errors", "sums"},
-    "sites": {"_version", "activations", "errors", "network"},
-    "instrument": {"activations", "errors", "network", "records", "schema", "sites", "statistics", "sums"},
+    "framework": set(),
+    "sites": {"_version", "activations", "errors", "framework", "network"},
+    "instrument": {
+        "activations", "errors", "framework", "network", "records", "schema", "sites", "statistics", "sums",
+    },
     "accounts": {"records"},
     "arguments": {"errors"},
-    "census": set(),
+    "census": {"framework"},
     "journal": {"baseline", "instrument.observation", "network", "records", "schema", "sums", "windows"},
     "callback": {
-        "accounts", "arguments", "baseline", "census", "errors", "instrument", "journal", "network", "records",
+        "accounts", "arguments", "baseline", "census", "errors", "framework", "instrument", "journal", "network", "records",
         "schedule", "schema", "sites", "store.sink",
     },
-    "demo": {"callback", "errors", "report", "run", "schedule"},
+    "demo": {"callback", "errors", "framework", "report", "run", "schedule"},
 }  # fmt: skip
 
 # What a part may import besides, but only inside a function or for its types: not when the module loads.
@@ -65,7 +68,7 @@ LATE: dict[str, set[str]] = {
 }
 
 # The training half. All else is the analysis half, which runs where no framework is installed.
-NEEDS_KERAS = {"statistics", "sites", "instrument", "census", "callback", "demo"}
+NEEDS_KERAS = {"framework", "statistics", "sites", "instrument", "census", "callback", "demo"}
 FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
 
 # The event file is read by TensorBoard's tab too, which starts without pandas.

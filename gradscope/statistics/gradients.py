@@ -87,17 +87,16 @@ def touched_row_sums(values: Tensor, indices: Tensor) -> GradientSums[Tensor]:
 
 def _agreement(g: Tensor, unit_axes: tuple[int, ...] | None) -> tuple[Tensor, Tensor]:
     """Return the sum over units of the larger share of one sign, and the units that have one."""
-    nothing = ops.zeros((), "float32"), ops.zeros((), "float32")
     if unit_axes is None:
-        return nothing
+        return ops.zeros((), "float32"), ops.zeros((), "float32")
     rank = len(g.shape)
     of_units = {axis % rank for axis in unit_axes}
     incoming = tuple(axis for axis in range(rank) if axis not in of_units)
-    if math.prod(g.shape[axis] for axis in incoming) < FAN_IN_MINIMUM:
-        return nothing
+    fan_in = math.prod(ops.shape(g)[axis] for axis in incoming)
+    is_defined = ops.cast(fan_in >= FAN_IN_MINIMUM, "float32")
     # Signs add up to positive minus negative, their absolute values to both together.
     signs = ops.sign(g)
     difference = ops.absolute(ops.sum(signs, axis=incoming))
     signed = ops.sum(ops.absolute(signs), axis=incoming)
     share = (signed + difference) / (2.0 * ops.maximum(signed, 1.0))
-    return ops.sum(ops.where(signed > 0.0, share, 0.0)), count(signed > 0.0)
+    return is_defined * ops.sum(ops.where(signed > 0.0, share, 0.0)), is_defined * count(signed > 0.0)

@@ -23,7 +23,8 @@ def power_of_two_below(magnitude: Tensor) -> Tensor:
     It is 2**-126 for 0, the smallest normal number, and 2**127 for what is not finite.
     """
     # Without its fraction bits a number is its power of two: exact on every device, where exp2 and log2 are not.
-    power = ops.view(ops.bitwise_and(ops.view(magnitude, "int32"), _EXPONENT_BITS), "float32")
+    bits = ops.view(ops.expand_dims(magnitude, -1), "int32")  # Keras must know the size of the last axis
+    power = ops.squeeze(ops.view(ops.bitwise_and(bits, _EXPONENT_BITS), "float32"), -1)
     return ops.minimum(ops.maximum(power, _SMALLEST_NORMAL), _LARGEST_POWER)
 
 

@@ -14,6 +14,7 @@ def recorded(model: Any, x: Any, y: Any = None, **fit: Any) -> gradscope.Run:
     """Train in the order of the data, by default one epoch, and return the run."""
     scope = gradscope.GradScope(schedule=1, quiet=True)
     model.fit(x, y, **{"verbose": 0, "shuffle": False, "callbacks": [scope], **fit})
+    assert len(scope.run.steps), scope.run.not_measured
     return scope.run
 
 

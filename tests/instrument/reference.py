@@ -50,7 +50,13 @@ class Step:
 
 
 def look(
-    model: Any, x: Any, y: Any, sample_weight: Any = None, *, spies: Mapping[str, Any] | None = None, training: bool = True
+    model: Any,
+    x: Any,
+    y: Any,
+    sample_weight: Any = None,
+    *,
+    spies: Mapping[str, Any] | None = None,
+    training: bool = True,
 ) -> Step:
     """Return what one batch does to ``model`` under its present weights.
 
@@ -166,7 +172,9 @@ def site_row(
         "pre_max": np.nanmax(z) if not np.isnan(z).all() else math.nan,
         "mean": finite_a.mean() if finite_a.size else math.nan,
         "std": finite_a.std() if finite_a.size else math.nan,
-        "sample_std": math.sqrt(np.mean([column.var() for column in by_unit if column.size])) if means.size else math.nan,
+        "sample_std": math.sqrt(np.mean([column.var() for column in by_unit if column.size]))
+        if means.size
+        else math.nan,
         "rms": math.sqrt(np.square(finite_a).mean()) if finite_a.size else math.nan,
         "abs_max": _largest(a),
         "zero_fraction": float(np.mean(a == 0)),
@@ -181,10 +189,13 @@ def site_row(
         row["backward_zero_fraction"] = float(np.mean(dz == 0))
     low, high = (math.nan, math.nan) if limits is None else limits
     blocked = math.isnan(low)
-    row["saturated_low_fraction"] = math.nan if blocked else float(np.mean(z <= low))
-    row["saturated_high_fraction"] = math.nan if blocked else float(np.mean(z >= high))
+    # An infinite entry lies in no tail that begins at infinity: there is none.
+    row["saturated_low_fraction"] = math.nan if blocked else float(np.mean((z <= low) & (low > -math.inf)))
+    row["saturated_high_fraction"] = math.nan if blocked else float(np.mean((z >= high) & (high < math.inf)))
     row["saturated_fraction"] = row["saturated_low_fraction"] + row["saturated_high_fraction"]
-    row["inactive_fraction"] = math.nan if limits is None else float(np.mean(z <= flat_below))
+    row["inactive_fraction"] = (
+        math.nan if limits is None else float(np.mean((z <= flat_below) & (flat_below > -math.inf)))
+    )
     return row
 
 

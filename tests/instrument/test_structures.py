@@ -109,7 +109,9 @@ def test_several_inputs_and_outputs_as_dicts_with_sample_weights() -> None:
         "kind": layers.Dense(3, activation="softmax", name="kind")(joined),
     }
     model = keras.Model({"left": left, "right": right}, outputs)
-    model.compile("sgd", {"value": "mse", "kind": "sparse_categorical_crossentropy"}, loss_weights={"value": 3.0, "kind": 1.0})
+    model.compile(
+        "sgd", {"value": "mse", "kind": "sparse_categorical_crossentropy"}, loss_weights={"value": 3.0, "kind": 1.0}
+    )
     x = {"left": normal(BATCH, 4), "right": normal(BATCH, 3, seed=1)}
     y = {"value": normal(BATCH, 1, seed=2), "kind": np.arange(BATCH) % 3}
     weights = {"value": np.arange(BATCH, dtype=np.float32), "kind": np.ones(BATCH, np.float32)}
@@ -158,9 +160,7 @@ def test_masked_positions_never_count() -> None:
 
 
 def test_a_frozen_layer_has_a_site_but_no_gradient() -> None:
-    model = keras.Sequential(
-        [keras.Input((4,)), layers.Dense(5, activation="relu", trainable=False), layers.Dense(1)]
-    )
+    model = keras.Sequential([keras.Input((4,)), layers.Dense(5, activation="relu", trainable=False), layers.Dense(1)])
     model.compile("sgd", "mse")
     x, y = normal(BATCH, 4), normal(BATCH, 1)
     step = look(model, x, y, spies={"dense": model.layers[0]})

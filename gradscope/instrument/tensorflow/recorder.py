@@ -7,6 +7,7 @@ own compiled function, untouched; at a recorded one ours stands in its place for
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
 import warnings
 from collections.abc import Callable
@@ -132,6 +133,8 @@ class Recorder:
         if not generated and own is not self._seen:
             return own(iterator)  # given a list as its very first input, it would be traced for other shapes
         batches = _taken(iterator, executions)
+        if not batches:
+            return own(iterator)  # at the end of the data the training's own step still draws its random numbers
         if own is not self._seen:
             self._observes = self._observes and _is_built(self._model, batches[0])
         builds = self._observes and self._built_for != (own, iterator.element_spec)
@@ -175,14 +178,8 @@ class Recorder:
 
 
 def _taken(iterator: Any, executions: int) -> list[Any]:
-    """Return the batches of one execution; StopIteration at the end of the data, as the training's own would raise."""
-    batches = [next(iterator)]
-    for _ in range(executions - 1):
-        try:
-            batches.append(next(iterator))
-        except StopIteration:
-            break
-    return batches
+    """Return the batches of one execution: fewer, or none, at the end of the data."""
+    return list(itertools.islice(iterator, executions))
 
 
 def _is_built(model: Any, batch: Any) -> bool:

@@ -20,6 +20,7 @@ from gradscope.instrument.taps import Application, Tracer, position_mask, taps
 from gradscope.instrument.tensorflow.framework import tf
 from gradscope.instrument.tensorflow.graph_functions import take_graph_functions
 from gradscope.instrument.tensorflow.profiles import Profiles
+from gradscope.instrument.tensorflow.sharing import shared
 from gradscope.instrument.tensorflow.silence import loss_scale, silenced, variable_path
 from gradscope.instrument.tensorflow.trace import TensorFlowTrace
 from gradscope.instrument.tensorflow.variables import Restoration, side_effects, written_variables
@@ -138,8 +139,7 @@ class Replay:
 
     def _site_outputs(self, tracer: Tracer, samples: Any, scale: Any, number: Any) -> dict[str, Any]:
         profiles = Profiles()
-        # Sites of one shape share one traced function: a deep network is traced in a tenth of the time.
-        summed: Any = tf.function(site_sums, autograph=False, experimental_attributes={"_noinline": True})
+        summed, sampled = shared(site_sums), shared(histogram_sample)
         rows: list[Any] = []
         unit_rows: list[Any] = []
         histograms: list[Any] = []
@@ -187,7 +187,7 @@ class Replay:
             )
             if units is not None:
                 unit_rows.append(tf.reshape(tf.stack(list(sums.units)), [-1]))
-            histograms.append(histogram_sample(a, **where))
+            histograms.append(sampled(a, **where))
             self._sites.append(
                 TracedSite(
                     self._site(application, profile, units or 0, tracer),
@@ -217,6 +217,7 @@ class Replay:
         owner = owners(self._model, self._places)
         layers = {place.key: place.layer for place in self._places}
         inside = {id(variable): place for place in self._places for variable in own_variables(place.layer)}
+        summed = shared(gradient_sums)
         rows: list[Any] = []
         for seen in gradients.values():
             path = variable_path(seen.variable)
@@ -237,7 +238,7 @@ class Replay:
             else:
                 axes = unit_axes(seen.variable, layer) if kind == "kernel" else None
                 gradient = tf.ensure_shape(seen.gradient, shape)  # behind a loop the tape does not know it
-                rows.append(tf.stack(list(gradient_sums(gradient, axes))))
+                rows.append(tf.stack(list(summed(gradient, axes))))
         return tf.stack(rows) if rows else tf.zeros((0, len(GradientSums._fields)))
 
     # Below: on the host.

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradscope.instrument.tensorflow.framework import tf
+from gradscope.instrument.tensorflow.sharing import shared
 from gradscope.statistics.moments import difference_norm, scaled_norm
 
 _READING = frozenset({"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp"})
@@ -98,8 +99,9 @@ class Updates:
         )
 
     def _weight_and_update_norms(self, before: list[Any]) -> Any:
+        norm, change = shared(scaled_norm), shared(difference_norm)
         rows = [
-            [scaled_norm(old), difference_norm(variable, old)]
+            [norm(old), change(tf.convert_to_tensor(variable), old)]
             for variable, old in zip(self.variables, before, strict=True)
         ]
         return tf.stack([tf.stack(row) for row in rows]) if rows else tf.zeros((0, 2))
