@@ -79,7 +79,8 @@ class GradScope(Callback):
         >>> model.compile("adam", "mse")
         >>> scope = GradScope(schedule=1, quiet=True)
         >>> history = model.fit(np.ones((8, 4)), np.ones((8, 1)), verbose=0, callbacks=[scope])
-        >>> scope.run.activations[["layer", "activation"]].astype(str).values.tolist()
+        >>> first = scope.run.activations.query("step == 0")
+        >>> first[["layer", "activation"]].astype(str).values.tolist()
         [['dense', 'relu'], ['dense_1', 'linear']]
     """
 

@@ -55,8 +55,8 @@ MAP: dict[str, set[str]] = {
     "census": {"framework"},
     "journal": {"baseline", "instrument.observation", "network", "records", "schema", "sums", "windows"},
     "callback": {
-        "accounts", "arguments", "baseline", "census", "errors", "framework", "instrument", "journal", "network", "records",
-        "schedule", "schema", "sites", "store.sink",
+        "accounts", "arguments", "baseline", "census", "errors", "framework", "instrument", "journal", "network",
+        "records", "schedule", "schema", "sites", "store.sink",
     },
     "demo": {"callback", "errors", "framework", "report", "run", "schedule"},
 }  # fmt: skip

@@ -1,7 +1,7 @@
 """What recording costs: ratios of process CPU time, measured side by side. Run: python tests/overhead/measure.py.
 
-All variants of a model train at once in threads of one process, taking turns of some batches each, so that whatever else
-the machine does falls on all of them alike. ``bare`` stands there twice: its ratio to itself is the noise.
+All variants of a model train at once in threads of one process, taking turns of some batches each, so that whatever
+else the machine does falls on all of them alike. ``bare`` stands there twice: its ratio to itself is the noise.
 """
 
 from __future__ import annotations
@@ -178,7 +178,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=45.0, help="training of each variant, roughly")
     arguments = parser.parse_args()
-    print(f"{platform.machine()}, {os.cpu_count()} cores, keras {keras.__version__}, Python {platform.python_version()}\n")
+    print(
+        f"{platform.machine()}, {os.cpu_count()} cores, keras {keras.__version__}, Python {platform.python_version()}\n"
+    )
     print("| model | bare again | default | default, said by itself | every step |")
     print("|---|---|---|---|---|")
     for build in (mlp, cnn, transformer):
@@ -193,8 +195,10 @@ def main() -> None:
         skip = max(2, rounds // 4)  # set-up and the records of the beginning lie in the first turns
         recorded = costs.early_seconds + costs.epoch_seconds + costs.running_seconds
         print(
-            f"| {build.__name__} | {ratio(seconds, 'bare again', skip)[0]:.3f} | {ratio(seconds, 'default', skip)[0]:.3f} "
-            f"| {recorded / costs.training_seconds:.4f} of {costs.training_seconds:.0f} s, {costs.record_count} records "
+            f"| {build.__name__} | {ratio(seconds, 'bare again', skip)[0]:.3f} "
+            f"| {ratio(seconds, 'default', skip)[0]:.3f} "
+            f"| {recorded / costs.training_seconds:.2%} of {costs.training_seconds:.0f} s, "
+            f"{costs.record_count} records "
             f"| {ratio(seconds, 'every', skip)[0]:.2f} |",
             flush=True,
         )
