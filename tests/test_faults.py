@@ -82,6 +82,7 @@ class TapsSeen(keras.layers.Layer):
 
 
 def test_taps_are_there_while_the_step_is_traced_and_only_then() -> None:
+    keras.utils.clear_session()  # else names are numbered on
     layer = TapsSeen()
     model = compiled(keras.Sequential([keras.Input((FEATURES,)), layer, keras.layers.Dense(CLASSES, "softmax")]))
     object.__setattr__(layer, "root", [model])  # past Keras' tracking, which would see a layer that holds itself
