@@ -19,6 +19,7 @@ from gradscope.instrument.observation import Observation, SiteObservation
 from gradscope.instrument.taps import Application, Tracer, position_mask, taps
 from gradscope.instrument.tensorflow.framework import tf
 from gradscope.instrument.tensorflow.graph_functions import take_graph_functions
+from gradscope.instrument.tensorflow.grappler import as_written
 from gradscope.instrument.tensorflow.profiles import Profiles
 from gradscope.instrument.tensorflow.sharing import shared
 from gradscope.instrument.tensorflow.silence import loss_scale, silenced, variable_path
@@ -108,7 +109,8 @@ class Replay:
         leaves = [leaf for leaf in tf.nest.flatten(batch) if not _is_absent(leaf)]
         saved = self._restoration.save()
         try:
-            outputs = self._function(leaves, tf.constant(number, tf.int32))
+            with as_written():
+                outputs = self._function(leaves, tf.constant(number, tf.int32))
             arrays = {name: np.asarray(outputs[name]) for name in ("sites", "units", "gradients", "step")}
             samples = np.asarray(outputs["samples"]) if histograms else None
             lengths = np.asarray(outputs["lengths"])
