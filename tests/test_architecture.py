@@ -39,6 +39,7 @@ MAP: dict[str, set[str]] = {
     "schedule": {"errors"},
     "baseline": set(),
     "store": {"errors", "schema", "network", "records"},
+    "diagnose": {"errors", "schema", "network", "store"},
     "report": {"errors", "schema", "network", "records", "store.read"},
     "run": {"errors", "network", "records", "report", "store"},
     "cli": {"_version", "errors", "report", "run"},
@@ -59,6 +60,7 @@ MAP: dict[str, set[str]] = {
         "records", "schedule", "schema", "sites", "store.sink",
     },
     "demo": {"callback", "errors", "framework", "report", "run", "schedule"},
+    "testing": {"activations", "errors", "schema", "network", "records", "store"},
 }  # fmt: skip
 
 # What a part may import besides, but only inside a function or for its types: not when the module loads.

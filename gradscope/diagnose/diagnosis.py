@@ -1,0 +1,58 @@
+"""Diagnosis: all rules over one run, and which finding follows from which."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+
+from gradscope.diagnose.cause import linked
+from gradscope.diagnose.discover import Rule, chosen_rules, thresholds_of
+from gradscope.diagnose.finding import Finding
+from gradscope.errors import ArgumentError
+from gradscope.store.frames import Frames
+
+
+def diagnose(
+    frames: Frames, rules: Sequence[str | Rule] | None = None, **thresholds: Mapping[str, float]
+) -> list[Finding]:
+    """Return what is wrong with a run, causes before consequences and the severest first.
+
+    A rule that raises is left out with a warning that names it: the other findings are not lost.
+
+    Args:
+        frames: The run.
+        rules: Ids of rules, or functions of frames; None for all that are installed.
+        thresholds: By the id of a rule, the thresholds to use instead of its defaults, such as
+            ``dying_relu={"floor": 0.4}``.
+
+    Raises:
+        ArgumentError: If a rule or a threshold is not known.
+    """
+    chosen = chosen_rules(rules)
+    _check_thresholds(chosen, thresholds)
+    findings: list[Finding] = []
+    for name, rule in chosen.items():
+        try:
+            found = list(rule(frames, **thresholds.get(name, {})))
+        except Exception as error:
+            warnings.warn(f"The rule {name!r} failed and is left out: {type(error).__name__}: {error}", stacklevel=2)
+        else:
+            findings += found
+    return linked(findings, frames.network)
+
+
+def _check_thresholds(chosen: Mapping[str, Rule], thresholds: Mapping[str, Mapping[str, float]]) -> None:
+    for name, values in thresholds.items():
+        if name not in chosen:
+            raise ArgumentError(
+                f"Thresholds were given for {name!r}, which is none of the rules run: {', '.join(chosen)}."
+            )
+        known = [threshold.name for threshold in thresholds_of(chosen[name])]
+        if not isinstance(values, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - a user may pass anything
+            example = f"{name}={{{known[0]!r}: ...}}" if known else "none: it has no threshold"
+            raise ArgumentError(f"{name}={values!r} does not say which threshold. Pass a dict, such as {example}.")
+        for threshold in values:
+            if threshold not in known:
+                raise ArgumentError(
+                    f"The rule {name!r} has no threshold {threshold!r}. It has: {', '.join(known) or 'none'}."
+                )

@@ -1,0 +1,105 @@
+"""Units that are zero for every sample, and so cannot learn any more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradscope.diagnose.advice import another_function, another_initialiser, layer_of, learning_rate, those
+from gradscope.diagnose.finding import Evidence, Finding
+from gradscope.diagnose.learning import learning
+from gradscope.diagnose.series import Floats, first_known, is_rectifier, last_known, latest, site_series
+from gradscope.network import Site
+from gradscope.store.frames import Frames
+
+
+def dying_relu(
+    frames: Frames, *, growth: float = 0.15, floor: float = 0.25, most: float = 0.5, silent: float = 0.99
+) -> Iterator[Finding]:
+    """Units of ReLU layers are zero for every sample of a window.
+
+    Where the pre-activation is below zero, ReLU has slope zero: a unit for which that holds on all samples gets no
+    gradient and stays as it is. It happens when a large update pushes a bias far below zero, and at birth when the
+    weights are drawn badly. Judged by unit over a window, never by the share of zeros: a healthy ReLU layer is half
+    zeros. Functions with a slope below zero, such as leaky ReLU, have no dead units.
+
+    Severity: medium where a quarter of a layer has died; high where half of one is dead and the training fails.
+
+    What to try: a smaller learning rate, where units die in training; He's initialiser, where they are dead at
+    birth; leaky ReLU, whose units cannot die.
+
+    Args:
+        frames: The run.
+        growth: Rise of the share of dead units since the first complete window, fraction; healthy layers, drawn as He
+            et al. advise, begin with up to 22 % and keep them.
+        floor: Share of dead units from which on a rise counts, fraction; below it the rest of the layer makes up.
+        most: Share of dead units that counts without a rise, dead at birth, fraction; half of the layer.
+        silent: Share of zero entries at which the whole layer is taken for dead while the training fails, fraction;
+            sparse layers that work stay well below.
+
+    Source:
+        Maas, Hannun and Ng, ICML 2013 workshop; the window and the shares are ours.
+    """
+    failing = learning(frames).failing
+    sites = [site for site in frames.network.sites if is_rectifier(site) and (failing or not site.is_output)]
+    series = site_series(frames, sites, with_census=True)
+    shares, inactive = series("dead_unit_fraction"), series("inactive_fraction")
+    known = np.flatnonzero(~np.isnan(shares).all(axis=0))
+    begun, share = (np.array([pick(shares[:, c]) for c in range(len(sites))]) for pick in (first_known, last_known))
+    is_dying = (share >= most) | ((share >= floor) & (share - begun >= growth))
+    is_silent = (latest(inactive) >= silent) & failing
+    dying = [int(column) for column in known if is_dying[column] or is_silent[column]]
+    if not dying:
+        return
+    worst = max(dying, key=lambda column: (is_dying[column], share[column]))
+    site, layer = sites[worst], layer_of(frames.network, sites[worst].layer)
+    at_birth = bool(begun[worst] >= share[worst] - growth)
+    rise = math.nan if at_birth else growth
+    yield Finding(
+        rule="dying_relu",
+        severity="high" if failing and (share[worst] >= most or is_silent[worst]) else "medium",
+        layer=site.layer,
+        first_step=_since(series.steps, shares[:, worst], floor),
+        last_step=int(series.steps[-1]),
+        message=_message(site, float(share[worst]), at_birth, is_whole=not is_dying[worst], layers=len(dying)),
+        evidence=(
+            Evidence("dead units", float(share[worst]), most if at_birth else floor, unit="fraction")
+            if is_dying[worst]
+            else Evidence("zero entries", float(latest(inactive)[worst]), silent, unit="fraction"),
+            Evidence("rise since the first window", float(share[worst] - begun[worst]), rise, unit="fraction"),
+        ),
+        advice=those(
+            [
+                another_initialiser(layer, site.activation) if at_birth else None,
+                None if at_birth else learning_rate(frames, 0.1, "Take smaller steps, which push no unit below zero."),
+                another_function(layer, "leaky_relu", "Use a function with a slope below zero, which cannot die."),
+            ]
+        ),
+        layers=tuple(dict.fromkeys(sites[column].layer for column in dying)),
+        units=_dead_units(frames, site),
+    )
+
+
+def _message(site: Site, share: float, at_birth: bool, *, is_whole: bool, layers: int) -> str:
+    others = f"; {layers} layers are hit in all" if layers > 1 else ""
+    if is_whole:
+        return f"Nearly all that {site.layer} puts out is zero, so that next to no gradient passes it{others}."
+    counted = f"{round(share * site.units)} of {site.units} units" if site.units else f"{100 * share:.0f}% of the units"
+    fate = "have been zero for every sample since the first window" if at_birth else "have become zero for every sample"
+    return f"{counted} of {site.layer} {fate} and get no gradient{others}."
+
+
+def _since(steps: NDArray[np.int64], shares: Floats, floor: float) -> int:
+    """Return the first step from which on the share has stayed at or above ``floor``."""
+    known = np.flatnonzero(~np.isnan(shares))
+    below = np.flatnonzero(shares[known] < floor)
+    return int(steps[known[min(int(below[-1]) + 1 if len(below) else 0, len(known) - 1)]])
+
+
+def _dead_units(frames: Frames, site: Site) -> tuple[int, ...]:
+    """Return the indices of the units of ``site`` that are dead by the last window."""
+    rows = frames.units[frames.units["site"] == site.key].drop_duplicates("unit", keep="last")
+    return tuple(sorted(rows.loc[rows["dead"] == 1, "unit"].tolist()))

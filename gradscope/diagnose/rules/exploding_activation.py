@@ -1,0 +1,80 @@
+"""Activations that grow out of all proportion, towards the end of what the number format holds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gradscope.diagnose.advice import clip_gradients, layer_of, learning_rate, normalise, those
+from gradscope.diagnose.depth import times
+from gradscope.diagnose.finding import Evidence, Finding
+from gradscope.diagnose.learning import learning
+from gradscope.diagnose.series import hidden_sites, last_stretch, latest, median, site_series, sustained
+from gradscope.network import Network, Site
+from gradscope.store.frames import Frames
+
+_LARGEST = {"float16": 65504.0}  # of bfloat16 and float32: 3.4e38
+_LARGEST_FLOAT32 = 3.4e38
+
+
+def exploding_activation(frames: Frames, *, growth: float = 1e3, range_share: float = 0.1) -> Iterator[Finding]:
+    """Activations of a hidden layer have grown a thousandfold, or come near the largest number of their type.
+
+    Functions without an upper end pass on what comes in, so that growing weights multiply from layer to layer. Large
+    activations make large gradients, and in half precision they soon are infinite.
+
+    Severity: high where the training fails or the number format is nearly used up; else medium.
+
+    What to try: normalisation; a smaller learning rate; clipping.
+
+    Args:
+        frames: The run.
+        growth: RMS of the activations over that of the first three records, pure number; healthy layers grow tenfold.
+        range_share: Largest activation over the largest number of the layer's type, pure number: one decade is left.
+
+    Source:
+        Ours.
+    """
+    sites = hidden_sites(frames.network)
+    series = site_series(frames, sites)
+    if not len(series.steps) or not sites:
+        return
+    rms, largest = series("rms"), series("abs_max")
+    first = np.array([median(rms[:3, column]) for column in range(len(sites))])
+    # A branch that begins at zero has nothing to grow from: hold it against what the others began with.
+    with np.errstate(invalid="ignore", divide="ignore"):
+        grown = rms / np.fmax(first, median(first))
+        used = largest / np.array([_largest(frames.network, site) for site in sites])
+    held = sustained((grown >= growth) | (used >= range_share))
+    stretches = [last_stretch(held[:, column]) for column in range(len(sites))]
+    large = [column for column, stretch in enumerate(stretches) if stretch is not None]
+    if not large:
+        return
+    growths, shares = latest(grown), latest(used)
+    at_limit = shares[large].max() >= range_share
+    worst = large[int(np.argmax(shares[large] if at_limit else growths[large]))]
+    site, layer = sites[worst], layer_of(frames.network, sites[worst].layer)
+    size = f"{times(float(growths[worst]))} what they were at the start"
+    if at_limit:
+        size = f"up to {latest(largest)[worst]:.2g}, close to the largest number that their type holds"
+    yield Finding(
+        rule="exploding_activation",
+        severity="high" if at_limit or learning(frames).failing else "medium",
+        layer=site.layer,
+        first_step=min(int(series.steps[stretch[0]]) for stretch in stretches if stretch is not None),
+        last_step=int(series.steps[-1]),
+        message=f"The activations of {site.layer} have become {size}.",
+        evidence=(
+            Evidence("RMS over that of the first records", float(growths[worst]), growth),
+            Evidence("largest over what the type holds", float(shares[worst]), range_share),
+        ),
+        advice=those([normalise(layer), learning_rate(frames, 0.1, "Take smaller steps."), clip_gradients(frames)]),
+        layers=tuple(dict.fromkeys(sites[column].layer for column in large)),
+    )
+
+
+def _largest(network: Network, site: Site) -> float:
+    layer = layer_of(network, site.layer)
+    policy = layer.dtype if layer is not None else network.compiled.dtype_policy
+    return _LARGEST.get(policy.removeprefix("mixed_"), _LARGEST_FLOAT32)

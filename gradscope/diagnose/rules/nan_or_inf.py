@@ -1,0 +1,175 @@
+"""NaN and infinity: where they came from first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradscope.diagnose.advice import clip_gradients, learning_rate, scale_inputs, those
+from gradscope.diagnose.finding import Evidence, Finding
+from gradscope.diagnose.learning import epoch_losses
+from gradscope.diagnose.series import (
+    Flags,
+    Floats,
+    last_known,
+    site_series,
+    step_series,
+    training_steps,
+    variable_series,
+)
+from gradscope.store.frames import Frames
+
+
+def nan_or_inf(frames: Frames) -> Iterator[Finding]:
+    """A loss, a gradient or a weight is not finite.
+
+    One NaN in a weight makes every later answer NaN. Blamed is the first tensor that is not finite in the order in
+    which a step computes them: activations from the input on, the loss, gradients from the loss back, weights. Where
+    the record before was not the step before, it is known only between which steps it happened, and what grew fastest
+    is named. Steps that the loss scale of mixed precision skips are no fault.
+
+    Severity: high. Nothing is learnt from here on.
+
+    What to try: looking for NaN in the data; a smaller learning rate; clipping; a loss that takes logits instead of
+    the logarithm of a probability.
+
+    Args:
+        frames: The run.
+
+    Source:
+        The order of blame is ours.
+    """
+    steps = training_steps(frames)
+    sites, kernels = site_series(frames, frames.network.sites), variable_series(frames, frames.network.variables)
+    forward, backward = sites("nonfinite_count"), kernels("nonfinite_count")
+    loss, weights = step_series(frames, "loss"), kernels("weight_norm")
+    lost, broken = _broken(loss), _broken(weights)
+    if (epochs := epoch_losses(frames)).size and np.isnan(epochs[-1]):
+        lost = ~np.isfinite(loss)  # NaN is what it is, not a loss that nobody told
+    # Masks put -inf among pre-activations by right; what counts is whether the loss, a gradient or a weight suffers.
+    bad = lost | (backward > 0).any(axis=1) | ((forward > 0).any(axis=1) & np.isnan(loss)) | broken.any(axis=1)
+    if not bad.any():
+        yield from _skipping(frames)
+        yield from _unrecorded(frames, steps)
+        return
+    at = int(np.flatnonzero(bad)[0])
+    step, before = int(steps[at]), int(steps[at - 1]) if at else -1
+    layer, what, count = _first_bad(frames, forward[at], backward[at], broken[at], bool(lost[at]))
+    is_exact = step == 0 or step == before + 1
+    when = f"at step {step:,}" if is_exact else f"between steps {before:,} and {step:,}" if at else f"by step {step:,}"
+    grew = "" if at == 0 or is_exact else _fastest(frames, sites("abs_max")[:at])
+    from_data = step == 0 and layer is not None and layer == _first_layer(frames)
+    yield Finding(
+        rule="nan_or_inf",
+        severity="high",
+        layer=layer,
+        first_step=step,
+        last_step=int(steps[-1]),
+        message=f"{what} became NaN or infinite {when}{grew}; nothing is learnt from there on.",
+        evidence=(
+            Evidence("entries that are not finite", count, 1.0),
+            Evidence("last finite loss", last_known(loss[:at])),
+        ),
+        advice=those(
+            [
+                scale_inputs() if from_data or at == 0 else None,
+                learning_rate(frames, 0.1, "Take smaller steps."),
+                clip_gradients(frames),
+            ]
+        ),
+        layers=() if layer is None else (layer,),
+    )
+
+
+def _broken(values: Floats) -> Flags:
+    """Return where something that was finite is no longer; what was NaN from the start is unknown."""
+    if not len(values):
+        return np.zeros(values.shape, np.bool_)
+    had = np.maximum.accumulate(np.isfinite(values), axis=0)
+    return np.isinf(values) | (np.isnan(values) & had)
+
+
+def _first_bad(
+    frames: Frames,
+    forward: Floats,
+    backward: Floats,
+    weights: Flags,
+    lost: bool,
+) -> tuple[str | None, str, float]:
+    """Return layer, what it is in words, and how many entries."""
+    network = frames.network
+    for site, count in zip(network.sites, forward, strict=True):
+        if count > 0:
+            return site.layer, f"The activations of {site.layer}", float(count)
+    if lost:
+        return None, "The loss", 1.0
+    for variable, count in reversed([*zip(network.variables, backward, strict=True)]):
+        if count > 0:
+            return variable.layer, f"The gradient of {variable.path}", float(count)
+    for variable, is_bad in zip(network.variables, weights, strict=True):
+        if is_bad:
+            return variable.layer, f"The weights {variable.path}", math.nan
+    return None, "The weights", math.nan
+
+
+def _first_layer(frames: Frames) -> str:
+    return frames.network.sites[0].layer if frames.network.sites else ""
+
+
+def _fastest(frames: Frames, sizes: Floats) -> str:
+    """Return what grew fastest over the last records before, in words."""
+    finite = np.where(np.isfinite(sizes) & (sizes > 0), sizes, np.nan)[-3:]
+    if len(finite) < 2:
+        return ""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        growth = finite[-1] / finite[0]
+    if np.isnan(growth).all() or np.nanmax(growth) < 2:
+        return ""
+    site = frames.network.sites[int(np.nanargmax(growth))]
+    return f", after {site.layer} had grown most, {np.nanmax(growth):.2g}-fold within {len(finite)} records"
+
+
+def _skipping(frames: Frames, *, steps: int = 50, records: int = 10) -> Iterator[Finding]:
+    """Yield that every step is skipped: no loss scale is small enough for the gradients to be finite."""
+    skipped = frames.steps["skipped"].to_numpy(np.float64)
+    last = int(frames.steps["step"].max()) if len(skipped) else 0
+    if len(skipped) < records or last < steps or not (skipped[-records:] == 1).all():
+        return
+    latest = frames.activations[frames.activations["step"] == last]
+    bad = latest.loc[latest["nonfinite_count"] > 0, "layer"].astype(str).tolist()
+    yield Finding(
+        rule="nan_or_inf",
+        severity="high",
+        layer=bad[0] if bad else None,
+        first_step=int(frames.steps["step"].iloc[-records]),
+        last_step=last,
+        message="Every step is skipped: the gradients are not finite at any loss scale, so that nothing is learnt.",
+        evidence=(
+            Evidence("steps skipped of the last records", 1.0, 1.0, unit="fraction"),
+            Evidence("loss scale", float(frames.steps["loss_scale"].iloc[-1])),
+        ),
+        advice=those([scale_inputs(), learning_rate(frames, 0.1, "Take smaller steps.")]),
+        layers=tuple(bad[:1]),
+    )
+
+
+def _unrecorded(frames: Frames, steps: NDArray[np.int64]) -> Iterator[Finding]:
+    """Yield what the epochs' losses tell where no recorded step shows it."""
+    losses = epoch_losses(frames)
+    if not len(losses) or not np.isfinite(losses).any() or math.isfinite(losses[-1]):
+        return
+    last_good = int(np.flatnonzero(np.isfinite(losses))[-1])
+    begin = max(int(frames.epochs["step"].iloc[last_good]) + 1, int(steps[-1]) if len(steps) else 0)
+    yield Finding(
+        rule="nan_or_inf",
+        severity="high",
+        layer=None,
+        first_step=begin,
+        last_step=int(frames.epochs["step"].iloc[-1]),
+        message=f"The loss became NaN or infinite after step {begin:,}, at a step that was not recorded.",
+        evidence=(Evidence("last finite loss of an epoch", float(losses[last_good])),),
+        advice=those([learning_rate(frames, 0.1, "Take smaller steps."), clip_gradients(frames)]),
+    )

@@ -1,0 +1,78 @@
+"""The network has learnt nothing: a constant answer would do as well."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from gradscope.diagnose.advice import learning_rate, scale_inputs, those
+from gradscope.diagnose.finding import Advice, Evidence, Finding
+from gradscope.diagnose.learning import LEARNING, learning
+from gradscope.diagnose.series import training_steps
+from gradscope.store.frames import Frames
+
+
+def not_converging(frames: Frames) -> Iterator[Finding]:
+    """The loss is no better than that of the best constant answer, or has left where it began.
+
+    The best constant answer ignores the input: the frequencies of the classes, the mean of the targets. A network that
+    is no better after several epochs has learnt nothing from the input, however far the loss has fallen from a bad
+    start. Where no such baseline is known, a loss that has not fallen by a tenth counts.
+
+    Severity: high. The training is failing; where no baseline is known, medium.
+
+    What to try: checking data and labels; other learning rates; overfitting ten samples first.
+
+    Args:
+        frames: The run.
+
+    Source:
+        Ours; what counts as learning stands in `gradscope.diagnose.learning`.
+    """
+    state = learning(frames)
+    if not state.failing:
+        return
+    steps = training_steps(frames)
+    known = not math.isnan(state.baseline)
+    if state.state == "diverged":
+        message = f"The loss has run away: it began at {state.first:.3g} and is {_size(state.last)} now."
+    elif known and state.level > 1.1:
+        message = (
+            f"Nothing is learnt: the loss of {state.last:.3g} is worse than that of a constant answer "
+            f"({state.baseline:.3g}), which ignores the input."
+        )
+    elif known:
+        message = (
+            f"Nothing is learnt: the loss of {state.last:.3g} is that of a constant answer ({state.baseline:.3g}), "
+            f"which ignores the input."
+        )
+    else:
+        message = f"Nothing is learnt: the loss began at {state.first:.3g} and is {state.last:.3g} now."
+    yield Finding(
+        rule="not_converging",
+        severity="high" if known or state.state == "diverged" else "medium",
+        layer=None,
+        first_step=int(steps[0]) if len(steps) else 0,
+        last_step=state.last_step,
+        message=message,
+        evidence=(
+            Evidence("loss", state.last),
+            Evidence(
+                "share of the baseline loss that is left", state.level, LEARNING if known else math.nan, unit="fraction"
+            ),
+        ),
+        advice=those(
+            [
+                scale_inputs(),
+                learning_rate(frames, 0.1, "Try a smaller learning rate, and a larger one."),
+                Advice(
+                    "Overfit ten samples first: if that fails, the model, the loss or the labels are wrong.",
+                    "model.fit(x[:10], y[:10], epochs=200)",
+                ),
+            ]
+        ),
+    )
+
+
+def _size(loss: float) -> str:
+    return f"{loss:.3g}" if math.isfinite(loss) else "not finite"

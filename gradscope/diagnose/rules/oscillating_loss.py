@@ -1,0 +1,70 @@
+"""The loss jumps up and down instead of falling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gradscope.diagnose.advice import learning_rate, those
+from gradscope.diagnose.finding import Evidence, Finding
+from gradscope.diagnose.learning import epoch_losses, learning
+from gradscope.diagnose.series import Floats, judged_kernels, median, variable_series
+from gradscope.store.frames import Frames
+
+
+def oscillating_loss(
+    frames: Frames, *, swing: float = 0.2, correlation: float = -0.3, update: float = 1e-2, points: float = 6
+) -> Iterator[Finding]:
+    """The loss of the epochs swings up and down by a large part of itself, while the updates are large.
+
+    Steps that overshoot a valley land on its other side, higher or as high as before, and the next ones come back. The
+    noise of small batches is not meant: it does not alternate, and it averages out over an epoch.
+
+    Severity: medium where little is learnt for it; low where the loss falls all the same.
+
+    What to try: a smaller learning rate, or one that decays; larger batches.
+
+    Args:
+        frames: The run.
+        swing: Median change from epoch to epoch over the median loss, fraction.
+        correlation: Correlation of one change with the next, pure number; -0.5 is that of pure noise, 0 that of a
+            walk, and a fall has a positive one.
+        update: Median update-to-weight ratio of the kernels, pure number; ten times what is usual.
+        points: Epochs that must have been seen, epochs.
+
+    Source:
+        The lag-one correlation is common in the analysis of time series; the criteria are ours.
+    """
+    state = learning(frames)
+    losses = epoch_losses(frames)[-20:]
+    if len(losses) < points or not np.isfinite(losses).all():
+        return
+    changes = np.diff(losses)
+    size = float(np.median(np.abs(changes)) / max(float(np.median(np.abs(losses))), 1e-12))
+    alternating = _lag_one(changes)
+    ratio = median(variable_series(frames, judged_kernels(frames.network))("update_to_weight_ratio"))
+    ups = float(np.mean(changes > 0))
+    if not (size >= swing and alternating <= correlation and ratio >= update and 0.3 <= ups <= 0.7):
+        return
+    steps = frames.epochs["step"].to_numpy(np.int64)
+    yield Finding(
+        rule="oscillating_loss",
+        severity="medium" if state.failing or state.level > 0.5 else "low",
+        layer=None,
+        first_step=int(steps[-len(losses)]),
+        last_step=state.last_step,
+        message=f"The loss swings up and down by {100 * size:.0f}% from epoch to epoch: the steps overshoot.",
+        evidence=(
+            Evidence("median change from epoch to epoch over the loss", size, swing, unit="fraction"),
+            Evidence("correlation of one change with the next", alternating, correlation, above=False),
+            Evidence("median update-to-weight ratio", ratio, update),
+        ),
+        advice=those([learning_rate(frames, 0.1, "Take smaller steps, or let them shrink over time.")]),
+    )
+
+
+def _lag_one(changes: Floats) -> float:
+    """Return the correlation of each change with the next, about zero: a steady fall has a positive one."""
+    power = float(np.sum(changes**2))
+    return float(np.sum(changes[1:] * changes[:-1]) / power) if power > 0 else 0.0

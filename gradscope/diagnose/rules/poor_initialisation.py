@@ -1,0 +1,138 @@
+"""Weights drawn such that the signal fades or grows from layer to layer, or that units are copies of one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gradscope.diagnose.advice import another_initialiser, initialiser_for, initialiser_of, layer_code, layer_of, those
+from gradscope.diagnose.depth import Weighted, times, weighted_layers
+from gradscope.diagnose.finding import Advice, Evidence, Finding, Severity
+from gradscope.diagnose.learning import learning
+from gradscope.diagnose.series import Floats, latest, site_series
+from gradscope.network import Network
+from gradscope.store.frames import Frames
+
+_CONSTANT = frozenset({"Zeros", "Ones", "Constant", "zeros", "ones", "constant"})
+
+
+def poor_initialisation(
+    frames: Frames, *, spread: float = 100.0, until: float = 10.0, difference: float = 3e-3
+) -> Iterator[Finding]:
+    """The first steps show that the weights were drawn badly.
+
+    The spread of the activations over samples should stay about the same through the layers: where it shrinks or grows
+    from layer to layer, so does the gradient. Units that start as copies of one another get the same gradient and stay
+    copies, so that a layer of any width counts as one unit.
+
+    Severity: medium while the training fails or has not begun; low where it learns all the same.
+
+    What to try: random weights from the initialiser that suits the function.
+
+    Args:
+        frames: The run.
+        spread: Largest spread over samples along depth over the smallest, pure number; two decades.
+        until: Steps that count as the beginning, steps.
+        difference: Spread between the means of units over the whole spread, pure number; copies differ by rounding,
+            the root of some 1e-6.
+
+    Source:
+        Glorot and Bengio, AISTATS 2010; He et al., ICCV 2015; the thresholds are ours.
+    """
+    weighted = weighted_layers(frames.network)
+    series = site_series(frames, [layer.site for layer in weighted])
+    early = series.steps <= until
+    if not early.any() or not weighted:
+        return
+    state = learning(frames)
+    severity: Severity = "low" if state.state in {"learning", "learnt"} else "medium"
+    at = int(series.steps[early][0]), int(series.steps[early][-1])
+    over_samples, whole = series("sample_std"), series("std")
+    copies = _copies(frames.network, weighted, over_samples, whole, difference)
+    if copies:
+        yield _identical_units(frames.network, weighted, copies, severity, at)
+        return
+    first = over_samples[early]
+    yield from _uneven(frames.network, weighted, latest(first, len(first)), spread, severity, at)
+
+
+def _copies(
+    network: Network, weighted: tuple[Weighted, ...], over_samples: Floats, whole: Floats, difference: float
+) -> list[int]:
+    """Return the layers whose units are copies of one another, and stay so.
+
+    The variance of all entries is that over samples plus that between the means of units. The latter vanishes for
+    copies; behind a normalisation it may vanish for others too, so the initialiser has to be constant as well.
+    """
+    with np.errstate(invalid="ignore", divide="ignore"):
+        between = np.sqrt(np.maximum(whole**2 - over_samples**2, 0)) / whole
+    same = (latest(between) < difference) | (latest(whole) == 0)
+    found: list[int] = []
+    for column, layer in enumerate(weighted):
+        config = layer_of(network, layer.site.layer)
+        is_constant = config is not None and initialiser_of(config) in _CONSTANT
+        if layer.site.units > 1 and is_constant and same[column]:
+            found.append(column)
+    return found
+
+
+def _identical_units(
+    network: Network, weighted: tuple[Weighted, ...], copies: list[int], severity: Severity, at: tuple[int, int]
+) -> Finding:
+    site = weighted[copies[0]].site
+    layer = layer_of(network, site.layer)
+    others = "" if len(copies) == 1 else f", as in {len(copies) - 1} more layers"
+    wanted = initialiser_for(site.activation)
+    advice = (
+        Advice("Draw the weights at random, so that units become different.",
+               layer_code(layer, kernel_initializer=wanted) if layer is not None else ""),
+    )  # fmt: skip
+    return Finding(
+        rule="poor_initialisation",
+        severity=severity,
+        layer=site.layer,
+        first_step=at[0],
+        last_step=at[1],
+        message=f"All {site.units} units of {site.layer} compute the same{others}: they were given the same weights.",
+        evidence=(Evidence("units that are copies of one another", float(site.units), 2.0),),
+        advice=advice,
+        layers=tuple(weighted[column].site.layer for column in copies),
+    )
+
+
+def _uneven(
+    network: Network,
+    weighted: tuple[Weighted, ...],
+    spreads: Floats,
+    limit: float,
+    severity: Severity,
+    at: tuple[int, int],
+) -> Iterator[Finding]:
+    """Yield a finding where the spread over samples changes along depth by more than ``limit``."""
+    known = [column for column in range(len(weighted)) if spreads[column] > 0]  # a branch may begin at zero by right
+    if len(known) < 3:
+        return
+    values = spreads[known]
+    ratio = float(values.max() / values.min())
+    if ratio < limit:
+        return
+    grows = int(np.argmax(values)) > int(np.argmin(values))
+    far = known[int(np.argmax(values) if grows else np.argmin(values))]
+    site = weighted[far].site
+    layer = layer_of(network, site.layer)
+    # From where on the signal is nearer to the far end than to the other, on a logarithmic scale.
+    middle = float(np.sqrt(values.max() * values.min()))
+    changed = [column for column in known if (spreads[column] > middle) == grows]
+    yield Finding(
+        rule="poor_initialisation",
+        severity=severity,
+        layer=weighted[changed[0]].site.layer,
+        first_step=at[0],
+        last_step=at[1],
+        message=f"As the weights were drawn, the signal {'grows' if grows else 'fades'} on its way through the layers: "
+        f"at {site.layer} it is {times(ratio)} {'larger' if grows else 'smaller'}.",
+        evidence=(Evidence("spread over samples, largest over smallest along depth", ratio, limit),),
+        advice=those([another_initialiser(layer, site.activation)]),
+        layers=tuple(weighted[column].site.layer for column in changed),
+    )

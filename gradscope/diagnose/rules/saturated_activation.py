@@ -1,0 +1,73 @@
+"""Bounded functions driven into their flat ends, where they pass no gradient on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gradscope.diagnose.advice import another_function, another_initialiser, layer_of, learning_rate, normalise, those
+from gradscope.diagnose.finding import Evidence, Finding
+from gradscope.diagnose.learning import learning
+from gradscope.diagnose.series import hidden_sites, is_bounded, last_stretch, latest, site_series, sustained
+from gradscope.store.frames import Frames
+
+
+def saturated_activation(frames: Frames, *, fraction: float = 0.7, units: float = 0.5) -> Iterator[Finding]:
+    """Most entries of a hidden layer lie in the flat ends of its function.
+
+    Functions such as sigmoid and tanh are flat at both ends: there the slope is less than a twentieth of its largest,
+    and the gradient that passes shrinks accordingly. A layer that is saturated on nearly all samples has become a
+    constant. Judged are hidden layers whose function is bounded on both sides; at the output a confident answer is
+    saturated by right, and half of a ReLU is flat by design.
+
+    Severity: high while the training fails; low while it learns all the same.
+
+    What to try: normalisation before the function; the initialiser that suits it; a smaller learning rate; a
+    function without an upper end.
+
+    Args:
+        frames: The run.
+        fraction: Share of entries in the tails, fraction; tanh nets that learn well are seen at half of that.
+        units: Share of units that stay in one tail on all samples, fraction; half of the layer is then constant.
+
+    Source:
+        Glorot and Bengio, AISTATS 2010; the tails by slope and the shares are ours.
+    """
+    sites = [site for site in hidden_sites(frames.network) if is_bounded(site)]
+    series = site_series(frames, sites)
+    shares, stuck = series("saturated_fraction"), series("stuck_unit_fraction")
+    held = sustained((shares >= fraction) | (stuck >= units))
+    stretches = [last_stretch(held[:, column]) for column in range(len(sites))]
+    flat = [column for column, stretch in enumerate(stretches) if stretch is not None]
+    if not flat:
+        return
+    share, constant = latest(shares), latest(stuck)
+    worst = flat[int(np.nanargmax(share[flat]))] if not np.isnan(share[flat]).all() else flat[0]
+    site, layer = sites[worst], layer_of(frames.network, sites[worst].layer)
+    low, high = latest(series("saturated_low_fraction"))[worst], latest(series("saturated_high_fraction"))[worst]
+    tail = "the lower end" if low > 4 * high else "the upper end" if high > 4 * low else "both ends"
+    state = learning(frames)
+    others = "" if len(flat) == 1 else f" ({len(flat)} layers are saturated)"
+    yield Finding(
+        rule="saturated_activation",
+        severity="high" if state.failing else "low",
+        layer=site.layer,
+        first_step=min(int(series.steps[stretch[0]]) for stretch in stretches if stretch is not None),
+        last_step=int(series.steps[-1]),
+        message=f"{100 * share[worst]:.0f}% of the entries of {site.layer} lie at {tail} of {site.activation}, where "
+        f"it has next to no slope{others}.",
+        evidence=(
+            Evidence("saturated entries", float(share[worst]), fraction, unit="fraction"),
+            Evidence("units in one tail on every sample", float(constant[worst]), units, unit="fraction"),
+        ),
+        advice=those(
+            [
+                normalise(layer),
+                another_initialiser(layer, site.activation),
+                learning_rate(frames, 0.1, "Take smaller steps, if the layer was not saturated from the start."),
+                another_function(layer, "relu", f"Use a function without an upper end instead of {site.activation}."),
+            ]
+        ),
+        layers=tuple(dict.fromkeys(sites[column].layer for column in flat)),
+    )

@@ -1,0 +1,135 @@
+"""Weights that are meant to learn and do not move at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gradscope.diagnose.advice import learning_rate, those
+from gradscope.diagnose.finding import Advice, Evidence, Finding
+from gradscope.diagnose.learning import learning
+from gradscope.diagnose.series import (
+    Series,
+    judged_kernels,
+    last_stretch,
+    latest,
+    step_series,
+    sustained,
+    training_steps,
+    variable_series,
+)
+from gradscope.network import Variable
+from gradscope.store.frames import Frames
+
+
+def unchanged_weights(frames: Frames, *, resolution: float = 1e-7) -> Iterator[Finding]:
+    """Trainable kernels are exactly the same after an update as before.
+
+    Either no gradient arrives, or it is exactly zero, or the update is below what the number format can add to the
+    weight, or the learning rate is zero. Not judged: batches between two updates of gradient accumulation, a learning
+    rate that a schedule holds at zero for a while, and a training that has learnt what there is to learn.
+
+    Severity: high where no kernel moves; medium where a part of them does not.
+
+    What to try: what the message says: a larger learning rate, handing all weights to the optimizer, mending what
+    cuts them off.
+
+    Args:
+        frames: The run.
+        resolution: Relative size below which an update is lost in float32, pure number; half of its last digit.
+
+    Source:
+        Ours.
+    """
+    yield from _forgotten(frames)
+    compiled = frames.network.compiled
+    kernels = judged_kernels(frames.network)
+    series = variable_series(frames, kernels)
+    state = learning(frames)
+    if compiled.accumulation_steps > 1 or state.state == "learnt" or not len(series.steps):
+        return
+    rates = step_series(frames, "learning_rate")
+    no_rate = bool((rates == 0).all())
+    # A schedule may hold the learning rate at zero for a while; one that is zero throughout is no schedule.
+    still = (series("update_norm") == 0) & ((rates != 0) | no_rate)[:, None]
+    held = sustained(still)
+    stretches = [last_stretch(held[:, column]) for column in range(len(kernels))]
+    unmoved = [column for column, stretch in enumerate(stretches) if stretch is not None]
+    if not unmoved:
+        return
+    every = len(unmoved) == len(kernels)
+    why, advice = _reason(frames, series, unmoved, resolution, no_rate=no_rate)
+    first = kernels[unmoved[0]]
+    others = "" if len(unmoved) == 1 else f" and {len(unmoved) - 1} more"
+    yield Finding(
+        rule="unchanged_weights",
+        severity="high" if every else "medium",
+        layer=first.layer,
+        first_step=min(int(series.steps[stretch[0]]) for stretch in stretches if stretch is not None),
+        last_step=int(series.steps[-1]),
+        message=f"{first.path}{others} do not move: {why}.",
+        evidence=(
+            Evidence("kernels that no update changed", float(len(unmoved)), 1.0),
+            Evidence("gradient RMS of the first", float(latest(series("rms"))[unmoved[0]])),
+            Evidence("learning rate", float(rates[-1])),
+        ),
+        advice=advice,
+        layers=tuple(dict.fromkeys(kernels[column].layer for column in unmoved)),
+    )
+
+
+def _forgotten(frames: Frames) -> Iterator[Finding]:
+    """Yield the trainable layers whose weights no optimizer is given, as a custom train step may forget them."""
+    network = frames.network
+    given = {variable.layer for variable in network.variables}
+    applied = {site.layer for site in network.sites}
+    forgotten = tuple(
+        layer.key
+        for layer in network.layers
+        if layer.trainable and layer.key in applied and layer.key not in given and "kernel_initializer" in layer.config
+    )
+    steps = training_steps(frames)
+    if not forgotten or not given or not len(steps):
+        return
+    yield Finding(
+        rule="unchanged_weights",
+        severity="high" if learning(frames).failing else "medium",
+        layer=forgotten[0],
+        first_step=int(steps[0]),
+        last_step=int(steps[-1]),
+        message=f"The train step gives the optimizer no gradient for {', '.join(forgotten[:3])}: they stay as drawn.",
+        evidence=(Evidence("trainable layers without an update", float(len(forgotten)), 1.0),),
+        advice=(
+            Advice(
+                "Hand all trainable weights to the optimizer, or set trainable = False where they are to stay.",
+                "gradients = tape.gradient(loss, self.trainable_weights)\n"
+                "self.optimizer.apply(gradients, self.trainable_weights)",
+            ),
+        ),
+        layers=forgotten,
+    )
+
+
+def _reason(
+    frames: Frames, series: Series[Variable], unmoved: list[int], resolution: float, *, no_rate: bool
+) -> tuple[str, tuple[Advice, ...]]:
+    """Return why they do not move, and what to do."""
+    gradient = latest(series("norm"))[unmoved]
+    connected = series("connected")[-1, unmoved]
+    if no_rate:
+        return "the learning rate is 0", those([learning_rate(frames, 1.0, "Set a learning rate.")])
+    if (connected == 0).all():
+        return "the loss does not depend on them", (
+            Advice("Look for what cuts them off: a function without slope, or an output that no loss uses."),
+        )
+    if bool((series("zero_fraction")[-1, unmoved] == 1).all()):
+        return "their gradient is exactly 0", (
+            Advice("Look for dead units or saturated functions behind them; a zero kernel behind them does the same."),
+        )
+    weights = latest(series("weight_norm"))[unmoved]
+    rate = float(step_series(frames, "learning_rate")[-1])
+    if bool(np.all(rate * gradient < resolution * weights)):
+        why = "their updates are smaller than the last digit of the weights"
+        return why, those([learning_rate(frames, 100.0, "Take larger steps.")])
+    return "no update reaches them", (Advice("See whether a callback or a constraint puts the weights back."),)

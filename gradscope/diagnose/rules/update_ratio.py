@@ -1,0 +1,102 @@
+"""A learning rate that is too high or too low for these weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradscope.diagnose.advice import learning_rate, learning_rate_of, those
+from gradscope.diagnose.depth import times
+from gradscope.diagnose.finding import Evidence, Finding
+from gradscope.diagnose.learning import Learning, learning
+from gradscope.diagnose.series import Flags, Floats, judged_kernels, step_series, variable_series
+from gradscope.store.frames import Frames
+
+
+def update_ratio(
+    frames: Frames, *, low: float = 1e-5, high: float = 0.1, share: float = 0.6, left: float = 0.9
+) -> Iterator[Finding]:
+    """Updates are out of proportion to the weights, and the loss shows it: the learning rate is too high or too low.
+
+    About a thousandth of the weight an update is usual. Ten per cent a step throws the weights about; a
+    hundred-thousandth leaves them where they are for as long as anyone will wait. The ratio alone is no fault, at the
+    start of a training or at the end of a decay: the loss must fail to fall too.
+
+    Severity: high. The training is failing.
+
+    What to try: the learning rate that the advice computes, which brings the ratio near 1e-3.
+
+    Args:
+        frames: The run.
+        low: Median update-to-weight ratio of the kernels below which they hardly move, pure number.
+        high: The same above which they are thrown about, pure number.
+        share: Share of the records at which it is out of bounds, fraction; so that a warm-up does not count.
+        left: Share of the baseline loss that must be left for a low ratio to be a fault, fraction.
+
+    Source:
+        Karpathy, CS231n notes; the bounds are ours.
+    """
+    kernels = judged_kernels(frames.network)
+    series = variable_series(frames, kernels)
+    state = learning(frames)
+    if not kernels or state.state == "unknown":
+        return
+    # A kernel without a gradient does not move at any learning rate.
+    ratios = np.where(series("norm") == 0, math.nan, series("update_to_weight_ratio"))
+    if frames.network.compiled.accumulation_steps > 1:
+        ratios = np.where(ratios > 0, ratios, np.nan)
+    middle = np.full(len(ratios), math.nan)
+    some = ~np.isnan(ratios).all(axis=1)
+    middle[some] = np.nanmedian(ratios[some], axis=1)
+    known = ~np.isnan(middle)
+    if known.sum() < 3:
+        return
+    rates = step_series(frames, "learning_rate")[known]
+    middle, steps = middle[known], series.steps[known]
+    if state.failing and _share(middle > high) >= share:
+        yield _finding(frames, state, middle, steps, high, too_high=True)
+    # A warm-up makes small ratios on purpose: what counts is from the largest rate on.
+    full = (np.arange(len(rates)) >= int(np.argmax(np.nan_to_num(rates)))) & (rates.max() > 0)
+    if full.sum() < 3:
+        return
+    slow = state.level > left and state.state != "diverged"
+    if slow and _share(middle[full] < low) >= share:
+        yield _finding(frames, state, middle[full], steps[full], low, too_high=False)
+
+
+def _share(flags: Flags) -> float:
+    return float(np.mean(flags))
+
+
+def _finding(
+    frames: Frames, state: Learning, middle: Floats, steps: NDArray[np.int64], limit: float, *, too_high: bool
+) -> Finding:
+    typical = float(np.median(middle))
+    rate = learning_rate_of(frames)
+    said = "" if math.isnan(rate) else f" of {rate:.3g}"
+    if too_high:
+        message = f"The learning rate{said} is too high: an update changes the weights by {_percent(typical)} of them."
+    else:
+        takes = f"it takes {times(1 / typical).split()[0]} updates" if typical else "no number of updates is enough"
+        message = f"The learning rate{said} is too low: {takes} to change the weights by their own size."
+    factor = 10.0 ** round(math.log10(1e-3 / min(max(typical, 1e-12), 1e3)))
+    return Finding(
+        rule="update_ratio",
+        severity="high",
+        layer=None,
+        first_step=int(steps[0]),
+        last_step=int(steps[-1]),
+        message=message,
+        evidence=(
+            Evidence("median update-to-weight ratio of the kernels", typical, limit, above=too_high),
+            Evidence("share of the baseline loss that is left", state.level, unit="fraction"),
+        ),
+        advice=those([learning_rate(frames, factor, "Change the learning rate to what gives a ratio near 1e-3.")]),
+    )
+
+
+def _percent(ratio: float) -> str:
+    return f"{100 * ratio:.2g}%"

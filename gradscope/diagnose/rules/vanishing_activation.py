@@ -1,0 +1,67 @@
+"""All samples look alike to a layer: the signal of the input has faded on its way forward."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from gradscope.diagnose.advice import another_initialiser, layer_of, normalise, those
+from gradscope.diagnose.depth import times, weighted_layers
+from gradscope.diagnose.finding import Evidence, Finding
+from gradscope.diagnose.learning import learning
+from gradscope.diagnose.series import last_stretch, latest, site_series, sustained
+from gradscope.store.frames import Frames
+
+
+def vanishing_activation(frames: Frames, *, ratio: float = 1e-3) -> Iterator[Finding]:
+    """The spread of a layer's activations over samples is next to nothing beside that of earlier layers.
+
+    A layer whose output hardly differs from sample to sample carries no information about the input, whatever its mean
+    is; the layers behind it can only answer with a constant. Named only while the training fails.
+
+    Severity: high. What the network answers no longer depends on its input.
+
+    What to try: the initialiser that suits the function; normalisation; weaker regularisation.
+
+    Args:
+        frames: The run.
+        ratio: Spread over samples beside the largest of earlier layers, pure number; normalised layers stay within two
+            decades of one another.
+
+    Source:
+        Schoenholz, Gilmer, Ganguli and Sohl-Dickstein, ICLR 2017; the threshold is ours.
+    """
+    state = learning(frames)
+    weighted = weighted_layers(frames.network)
+    if not state.failing or len(weighted) < 2:
+        return
+    series = site_series(frames, [layer.site for layer in weighted])
+    spread = series("sample_std")
+    earlier = np.fmax.accumulate(spread, axis=1)
+    before = np.full_like(spread, np.nan)
+    before[:, 1:] = earlier[:, :-1]
+    held = sustained(spread < ratio * before)
+    stretches = [last_stretch(held[:, column]) for column in range(len(weighted))]
+    faded = [column for column, stretch in enumerate(stretches) if stretch is not None]
+    if not faded:
+        return
+    first = faded[0]
+    site = weighted[first].site
+    left = float(latest(spread)[first] / latest(before)[first])
+    how = f"{times(1 / left)} less" if left > 0 else "nothing at all"
+    layer = layer_of(frames.network, site.layer)
+    yield Finding(
+        rule="vanishing_activation",
+        severity="high",
+        layer=site.layer,
+        first_step=min(int(series.steps[stretch[0]]) for stretch in stretches if stretch is not None),
+        last_step=int(series.steps[-1]),
+        message=f"All samples look alike from {site.layer} on: its activations vary {how} than those before it.",
+        evidence=(
+            Evidence("spread over samples beside earlier layers", left, ratio, above=False),
+            Evidence("share of the baseline loss that is left", state.level, unit="fraction"),
+        ),
+        advice=those([another_initialiser(layer, site.activation), normalise(layer)]),
+        layers=tuple(weighted[column].site.layer for column in faded),
+    )

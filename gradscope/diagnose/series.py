@@ -1,0 +1,182 @@
+"""Series: the frames of a run as arrays that rules look at, one row a recorded step and one column a place.
+
+Steps that the loss scale skipped are left out everywhere: their gradients are infinite by design, and no weight moved.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from gradscope.network import Network, Site, Variable
+from gradscope.store.frames import Frames
+
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+Place = TypeVar("Place", Site, Variable)
+
+
+def training_steps(frames: Frames) -> NDArray[np.int64]:
+    """Return the recorded steps at which weights were to move: all but those skipped by the loss scale."""
+    return frames.steps["step"].to_numpy(np.int64)[~_skipped(frames)]
+
+
+def step_series(frames: Frames, column: str) -> Floats:
+    """Return a column of `steps` at the `training_steps`, shape ``(records,)``."""
+    return frames.steps[column].to_numpy(np.float64)[~_skipped(frames)]
+
+
+def _skipped(frames: Frames) -> Flags:
+    return frames.steps["skipped"].to_numpy(np.float64) == 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Series(Generic[Place]):
+    """A table at some sites or variables. Call it with a column's name.
+
+    Attributes:
+        places: The sites or variables, in the order of the model.
+        steps: Recorded steps, shape ``(records,)``.
+    """
+
+    places: tuple[Place, ...]
+    steps: NDArray[np.int64]
+    _table: pd.DataFrame
+    _kept: Flags
+    _rows: NDArray[np.intp]
+    _columns: NDArray[np.intp]
+
+    def __call__(self, column: str) -> Floats:
+        """Return a column of the table, shape ``(records, places)``; NaN where a place has no row."""
+        values = np.full((len(self.steps), len(self.places)), math.nan)
+        values[self._rows, self._columns] = self._table[column].to_numpy(np.float64)[self._kept]
+        return values
+
+
+def site_series(frames: Frames, sites: Sequence[Site], *, with_census: bool = False) -> Series[Site]:
+    """Return the series of ``sites``.
+
+    Args:
+        frames: The run.
+        sites: Which sites.
+        with_census: Whether to take in the census after the last step, which knows activations only.
+    """
+    steps = training_steps(frames)
+    if with_census:
+        census = np.setdiff1d(frames.activations["step"].to_numpy(np.int64), frames.steps["step"].to_numpy(np.int64))
+        steps = np.union1d(steps, census)
+    return _series(frames.activations, "site", {site.key: site for site in sites}, steps)
+
+
+def variable_series(frames: Frames, variables: Sequence[Variable]) -> Series[Variable]:
+    """Return the series of ``variables``."""
+    by_path = {variable.path: variable for variable in variables}
+    return _series(frames.gradients, "variable", by_path, training_steps(frames))
+
+
+def _series(table: pd.DataFrame, name: str, places: dict[str, Place], steps: NDArray[np.int64]) -> Series[Place]:
+    categories: Any = table[name].astype("category").cat  # of an empty table the names are no categories yet
+    column_of = {key: column for column, key in enumerate(places)}
+    # One more at the end, for the code -1 of a missing name.
+    by_code = np.array([*(column_of.get(str(key), -1) for key in categories.categories), -1], np.intp)
+    columns = by_code[np.asarray(categories.codes, np.intp)]
+    step = table["step"].to_numpy(np.int64)
+    rows = np.asarray(np.searchsorted(steps, step), np.intp)
+    kept = (columns >= 0) & np.isin(step, steps)
+    return Series(tuple(places.values()), steps, table, kept, rows[kept], columns[kept])
+
+
+def judged_kernels(network: Network) -> tuple[Variable, ...]:
+    """Return the kernels that rules judge: all but those of attention's queries and keys.
+
+    Their gradients start at about a millionth of the largest: the softmax takes away what they share.
+    """
+    return tuple(
+        variable
+        for variable in network.variables
+        if variable.role == "kernel" and {"query", "key"}.isdisjoint(variable.path.split("/"))
+    )
+
+
+def hidden_sites(network: Network) -> tuple[Site, ...]:
+    """Return the sites whose activation is not the model's output."""
+    return tuple(site for site in network.sites if not site.is_output)
+
+
+def is_bounded(site: Site) -> bool:
+    """Return whether the function is flat at both ends, with its slope between them around zero.
+
+    ReLU6 is flat at both ends too, but its lower one begins at zero, and its zeros are what a ReLU is for.
+    """
+    return site.profile is not None and site.profile.bounded and site.profile.z_low < 0 < site.profile.z_high
+
+
+def is_rectifier(site: Site) -> bool:
+    """Return whether the function is exactly flat and zero on one side, so that its units can die."""
+    profile = site.profile
+    return profile is not None and (profile.zero_low > -math.inf or profile.zero_high < math.inf)
+
+
+def sustained(condition: Flags, *, need: int = 3, window: int = 5) -> Flags:
+    """Return where ``condition`` held in at least ``need`` of the latest ``window`` records, along the first axis.
+
+    A record is a sample of one batch: one may be an accident, three of five are none.
+
+    Example:
+        >>> sustained(np.array([True, True, False, True, False, False, False])).tolist()
+        [False, False, False, True, True, False, False]
+    """
+    counts = np.cumsum(condition, axis=0, dtype=np.int64)
+    before = np.zeros_like(counts)
+    before[window:] = counts[:-window]
+    return counts - before >= need
+
+
+def last_stretch(held: Flags) -> tuple[int, int] | None:
+    """Return first and last index of the stretch of True that reaches the end; None where the end is False.
+
+    Example:
+        >>> last_stretch(np.array([True, False, True, True])), last_stretch(np.array([True, False]))
+        ((2, 3), None)
+    """
+    if not len(held) or not held[-1]:
+        return None
+    broken = np.flatnonzero(~held)
+    return int(broken[-1]) + 1 if len(broken) else 0, len(held) - 1
+
+
+def latest(values: Floats, count: int = 5) -> Floats:
+    """Return the median of the latest ``count`` records, along the first axis; NaN where none of them is known.
+
+    Example:
+        >>> latest(np.array([[9.0, 1.0], [2.0, np.nan], [4.0, np.nan]]), 2).tolist()
+        [3.0, nan]
+    """
+    recent = values[-count:]
+    known = ~np.isnan(recent).all(axis=0)
+    result = np.full(recent.shape[1:], math.nan)
+    result[known] = np.nanmedian(recent[:, known], axis=0)
+    return result
+
+
+def median(values: Floats) -> float:
+    """Return the median of the numbers among ``values``; NaN where there is none."""
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else math.nan
+
+
+def first_known(values: Floats) -> float:
+    """Return the first finite number among ``values``; NaN where there is none."""
+    known = values[np.isfinite(values)]
+    return float(known[0]) if len(known) else math.nan
+
+
+def last_known(values: Floats) -> float:
+    """Return the last finite number among ``values``; NaN where there is none."""
+    return first_known(values[::-1])

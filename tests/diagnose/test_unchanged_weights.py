@@ -1,0 +1,110 @@
+"""Weights that are meant to learn and do not move."""
+
+import dataclasses
+import math
+from typing import Any
+
+from diagnose.answers import FLAT_AT_THE_END, STUCK, code, evidence, only_at, the_finding
+
+from gradscope.diagnose.rules.unchanged_weights import unchanged_weights
+from gradscope.network import Network
+from gradscope.store.frames import Frames
+from gradscope.testing import ADAM, Part, network, run, stack
+
+STILL = {"update_norm": 0.0, "update_to_weight_ratio": 0.0}
+
+
+def still(columns: Any = None, net: Network | None = None, *, kernel: str = "dense_1/kernel", **changes: Any) -> Frames:
+    """A stack of which one kernel does not move."""
+    told = {"epochs": STUCK, "gradients": {kernel: {**STILL, **(columns or {})}}, **changes}
+    return run(net or stack("relu"), **told)
+
+
+def test_a_kernel_that_no_update_changes_is_medium() -> None:
+    finding = the_finding(unchanged_weights, still())
+    assert (finding.severity, finding.layer, finding.layers) == ("medium", "dense_1", ("dense_1",))
+    assert (finding.first_step, finding.last_step) == (50, 275)
+    assert finding.message == "dense_1/kernel do not move: no update reaches them."
+    kernels = evidence(finding, "kernels that no update changed")
+    assert kernels.value >= kernels.threshold == 1
+
+
+def test_no_kernel_that_moves_is_high() -> None:
+    finding = the_finding(unchanged_weights, still(kernel="*/kernel"))
+    assert finding.severity == "high"
+    assert finding.message.startswith("dense/kernel and 5 more do not move")
+
+
+def test_a_learning_rate_of_zero_is_told_and_the_code_sets_one() -> None:
+    finding = the_finding(unchanged_weights, still(kernel="*", steps={"learning_rate": 0.0}))
+    assert "the learning rate is 0" in finding.message
+    assert code(finding) == "keras.optimizers.Adam(learning_rate=1e-3)"
+
+
+def test_weights_on_which_the_loss_does_not_depend_are_told() -> None:
+    assert "the loss does not depend on them" in the_finding(unchanged_weights, still({"connected": 0.0})).message
+
+
+def test_a_gradient_of_zeros_is_told() -> None:
+    assert "their gradient is exactly 0" in the_finding(unchanged_weights, still({"zero_fraction": 1.0})).message
+
+
+def test_updates_below_the_last_digit_are_told_and_the_code_takes_larger_ones() -> None:
+    finding = the_finding(unchanged_weights, still({"norm": 1e-6}))
+    assert "smaller than the last digit of the weights" in finding.message
+    assert "keras.optimizers.Adam(learning_rate=0.1)  # 0.001 now" in code(finding)
+
+
+def nothing(frames: Frames) -> bool:
+    return list(unchanged_weights(frames)) == []
+
+
+def test_batches_between_two_updates_of_an_accumulation_are_left_alone() -> None:
+    assert nothing(still(net=stack("relu", compiled=dataclasses.replace(ADAM, accumulation_steps=4))))
+
+
+def test_a_training_that_has_learnt_and_is_flat_at_the_end_is_left_alone() -> None:
+    assert nothing(still(epochs=FLAT_AT_THE_END))
+
+
+def test_a_schedule_that_holds_the_learning_rate_at_zero_for_a_while_is_left_alone() -> None:
+    columns = {"update_norm": lambda step: 0.0 if step >= 100 else 8e-3}
+    assert nothing(still(columns, kernel="*", steps={"learning_rate": lambda step: 0.0 if step >= 100 else 1e-3}))
+
+
+def test_frozen_layers_are_left_alone() -> None:
+    parts = [Part("dense", activation="relu", trainable=False), Part("out", activation="softmax")]
+    assert nothing(run(network(*parts), epochs=STUCK))
+
+
+def test_a_branch_that_begins_at_zero_is_left_alone() -> None:
+    columns = {"update_norm": only_at(0, 0.0, 8e-3), "weight_norm": only_at(0, 0.0, 1.0)}
+    assert nothing(still(columns))
+
+
+def test_one_odd_record_is_none() -> None:
+    assert nothing(still({"update_norm": only_at(-1, 0.0, 8e-3)}))
+
+
+def test_weights_that_move_again_are_left_alone() -> None:
+    assert nothing(still({"update_norm": lambda step: 0.0 if step < 150 else 8e-3}))
+
+
+def test_steps_that_the_loss_scale_skipped_do_not_count() -> None:
+    frames = still(
+        {"update_norm": lambda step: 0.0 if step >= 175 else 8e-3},
+        steps={"skipped": lambda step: float(step >= 175)},
+    )
+    assert nothing(frames)
+
+
+def test_biases_that_stand_still_are_left_alone() -> None:
+    assert nothing(still(kernel="*/bias"))
+
+
+def test_an_update_that_is_tiny_but_there_is_left_alone() -> None:
+    assert nothing(still({"update_norm": 1e-12}))
+
+
+def test_an_update_that_is_not_known_is_left_alone() -> None:
+    assert nothing(still({"update_norm": math.nan}))
