@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from gradscope._version import __version__
 from gradscope.errors import (
     ArgumentError,
+    CheckFailedError,
     GradscopeError,
     MissingTableError,
     ModelError,
@@ -23,12 +24,19 @@ from gradscope.errors import (
 
 if TYPE_CHECKING:
     from gradscope.callback import GradScope
+    from gradscope.diagnose.finding import Advice, Evidence, Finding
+    from gradscope.report.findings import Findings
     from gradscope.report.summary import Summary
     from gradscope.run import Run, Runs, load, load_runs
     from gradscope.schedule import budget, early, every
 
 __all__ = [
+    "Advice",
     "ArgumentError",
+    "CheckFailedError",
+    "Evidence",
+    "Finding",
+    "Findings",
     "GradScope",
     "GradscopeError",
     "MissingTableError",
@@ -50,6 +58,10 @@ __all__ = [
 ]
 
 _HOMES: Final = {
+    "Advice": "gradscope.diagnose.finding",
+    "Evidence": "gradscope.diagnose.finding",
+    "Finding": "gradscope.diagnose.finding",
+    "Findings": "gradscope.report.findings",
     "GradScope": "gradscope.callback",
     "Run": "gradscope.run",
     "Runs": "gradscope.run",

@@ -25,10 +25,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from gradscope.errors import GradscopeError
-from gradscope.report.console import WIDTH as TEXT_WIDTH
-from gradscope.report.console import print_text
+from gradscope.report.findings import overview_lines
 from gradscope.report.pair import print_pair
 from gradscope.report.summary import Summary
+from gradscope.report.terminal import WIDTH as TEXT_WIDTH
+from gradscope.report.terminal import print_text
+from gradscope.report.wording import quoted
 
 DEPTH: Final = 8
 WIDTH: Final = 128
@@ -91,6 +93,10 @@ def demo(directory: Path | None) -> None:
     sick, healthy = (_recorded(recipe, data, directory, console) for recipe in (SICK, HEALTHY))
     console.print()
     print_pair(sick, healthy, (SICK.name, HEALTHY.name), console=console)
+    console.print()
+    for recipe, summary in ((SICK, sick), (HEALTHY, healthy)):
+        for line in diagnosis(recipe, summary, directory):
+            print_text(line, console)
     console.print()
     _say(console, outcome(sick, healthy, len(data.test_x)))
     console.print()
@@ -163,6 +169,13 @@ def outcome(sick: Summary, healthy: Summary, test_count: int) -> str:
     )
 
 
+def diagnosis(recipe: Recipe, summary: Summary, directory: Path | None) -> list[Text]:
+    """Return what is wrong with one of the two, in few lines."""
+    more = "" if directory is None else f"{_typed('gradscope')} check {quoted(directory / recipe.name)}"
+    first, *others = overview_lines(summary.findings, more=more, width=TEXT_WIDTH)
+    return [Text(f"What is wrong with {recipe.name}? ", "bold").append_text(first), *others]
+
+
 def fading(summary: Summary) -> float:
     """Return how many times smaller the gradient of the first hidden layer is than that of the last hidden one."""
     first, *_, last, _output = summary.rows
@@ -176,9 +189,9 @@ def next_commands(directory: Path | None) -> list[str]:
         return ["Next, keep the logs, to look at them in TensorBoard:", f"  {command} demo --dir logs"]
     return [
         "Next:",
-        f"  {command} summary {_quoted(directory / SICK.name)}",
-        f"  {command} summary {_quoted(directory / HEALTHY.name)}",
-        f"  {_typed('tensorboard')} --logdir {_quoted(directory)}",
+        f"  {command} summary {quoted(directory / SICK.name)}",
+        f"  {command} summary {quoted(directory / HEALTHY.name)}",
+        f"  {_typed('tensorboard')} --logdir {quoted(directory)}",
     ]
 
 
@@ -246,8 +259,4 @@ def _typed(command: str) -> str:
     if program is None:
         return command
     shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    return _quoted(shown / command)
-
-
-def _quoted(path: Path) -> str:
-    return f'"{path}"' if " " in str(path) else str(path)
+    return quoted(shown / command)

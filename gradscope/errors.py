@@ -42,3 +42,7 @@ class MissingTableError(GradscopeError, KeyError):
 
 class WriterError(GradscopeError, OSError):
     """A run's directory cannot be written: it is a file, read-only, or in use by another training."""
+
+
+class CheckFailedError(GradscopeError, AssertionError):
+    """A run has findings that its check was told to fail on; the message names them."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,9 +12,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from gradscope.errors import RunFormatError, RunNotFoundError
+from gradscope.diagnose.diagnosis import diagnose
+from gradscope.diagnose.discover import Rule
+from gradscope.diagnose.finding import Severity
+from gradscope.diagnose.verdict import Verdict, ignored_names, severity_named, verdict
+from gradscope.errors import CheckFailedError, MissingTableError, RunFormatError, RunNotFoundError
 from gradscope.network import Network, NotMeasured
 from gradscope.records import Costs, Session
+from gradscope.report.findings import Findings, number_of, or_higher, sentence, title
 from gradscope.report.summary import Summary, summarise
 from gradscope.store.read import Frames, read_frames, run_directories
 
@@ -99,9 +105,55 @@ class Run:
         """What could not be read of damaged files, in words; empty as a rule."""
         return self.frames.lost
 
+    @property
+    def findings(self) -> pd.DataFrame:
+        """One row a finding, by the installed rules: what is wrong, where, since when, and what to try."""
+        return self._findings.frame
+
+    @cached_property
+    def _findings(self) -> Findings:
+        return Findings(diagnose(self.frames))
+
+    def diagnose(self, rules: Sequence[str | Rule] | None = None, **thresholds: Mapping[str, float]) -> Findings:
+        """Return what is wrong with the run, causes before consequences and the severest first.
+
+        Args:
+            rules: Ids of rules, or functions of frames; None for all that are installed.
+            thresholds: By the id of a rule, the thresholds to use instead of its defaults, such as
+                ``dying_relu={"floor": 0.4}``.
+
+        Raises:
+            ArgumentError: If a rule or a threshold is not known.
+        """
+        if rules is None and not thresholds:
+            return self._findings
+        return Findings(diagnose(self.frames, rules, **thresholds))
+
+    def check(self, fail_on: Severity = "high", ignore: str | Iterable[str] = ()) -> None:
+        """Raise if the run has findings of severity ``fail_on`` or higher; for scripts and tests.
+
+        Args:
+            fail_on: Least severity that fails: ``"low"``, ``"medium"`` or ``"high"``.
+            ignore: Ids of rules whose findings do not count, or keys of single findings such as
+                ``"dying_relu@dense"``.
+
+        Raises:
+            CheckFailedError: If there are such findings; the message names them.
+            MissingTableError: If no step was recorded, so that there is nothing to check.
+            ArgumentError: If an argument is none of these.
+        """
+        _raise_for([self.verdict(fail_on, ignore)])
+
+    def verdict(self, fail_on: Severity = "high", ignore: str | Iterable[str] = ()) -> Verdict:
+        """Return what `check` decides by, without raising for findings; its arguments are the same."""
+        floor, ignored = severity_named(fail_on, "fail_on"), ignored_names(ignore)
+        if not len(self.steps):
+            raise MissingTableError(f"Run {self.name!r} has no recorded step, so there is nothing to check.")
+        return verdict(self.name, self._findings, floor, ignored)
+
     def summary(self) -> Summary:
-        """Return one row a site: saturation, dead units, gradient, backward signal, update-to-weight ratio."""
-        return summarise(self.frames, name=self.name)
+        """Return the findings, and one row a site: saturation, dead units, gradient, backward signal, update ratio."""
+        return summarise(self.frames, self._findings, name=self.name, path=self.path)
 
     def __repr__(self) -> str:
         steps = len(self.steps)
@@ -152,12 +204,28 @@ class Runs(Mapping[str, Run]):
         """`Run.epochs` of all runs; a log that a run lacks is NaN there."""
         return self._joined(lambda run: run.epochs)
 
+    @cached_property
+    def findings(self) -> pd.DataFrame:
+        """`Run.findings` of all runs."""
+        return self._joined(lambda run: run.findings)
+
+    def check(self, fail_on: Severity = "high", ignore: str | Iterable[str] = ()) -> None:
+        """Raise if any of the runs has findings of severity ``fail_on`` or higher, as `Run.check` does for one.
+
+        Raises:
+            CheckFailedError: If there are such findings; the message names them and their runs.
+            MissingTableError: If no step of a run was recorded, so that there is nothing to check.
+            ArgumentError: If an argument cannot work.
+        """
+        ignore = ignored_names(ignore)
+        _raise_for([replace(run.verdict(fail_on, ignore), run=name) for name, run in self.items()])
+
     def _joined(self, table: Callable[[Run], pd.DataFrame]) -> pd.DataFrame:
         frames = {name: table(run) for name, run in self.items()}
         frames = {name: frame for name, frame in frames.items() if len(frame)} or frames
         joined = pd.concat([_without_categories(frame) for frame in frames.values()], ignore_index=True)
         joined.insert(0, "run", np.repeat(list(frames), list(map(len, frames.values()))))
-        names = [str(column) for column in next(iter(frames.values())).select_dtypes("category")]
+        names = _names(next(iter(frames.values())))
         return joined.astype({name: _in_order_of_appearance(joined[name]) for name in ("run", *names)})
 
     def __repr__(self) -> str:
@@ -166,11 +234,28 @@ class Runs(Mapping[str, Run]):
 
 def _without_categories(frame: pd.DataFrame) -> pd.DataFrame:
     """Return ``frame`` with its names as plain strings: those of two runs differ."""
-    return frame.astype(dict.fromkeys(frame.select_dtypes("category"), object))
+    return frame.astype(dict.fromkeys(_names(frame), object))
+
+
+def _names(frame: pd.DataFrame) -> list[str]:
+    """Return the columns of ``frame`` that hold names; ordered categories, as severity has, are the same for all."""
+    categorical = frame.select_dtypes("category")
+    return [str(column) for column in categorical if not categorical[column].cat.ordered]
 
 
 def _in_order_of_appearance(names: pd.Series[str]) -> pd.CategoricalDtype:
     return pd.CategoricalDtype(pd.Series(names.unique(), dtype=str))
+
+
+def _raise_for(verdicts: Iterable[Verdict]) -> None:
+    failed = [verdict for verdict in verdicts if verdict.failing]
+    if not failed:
+        return
+    lines: list[str] = []
+    for each in failed:
+        lines.append(f"Run {each.run!r} has {number_of(len(each.failing))} of {or_higher(each.fail_on)}:")
+        lines += [f"  {title(finding)}: {sentence(finding.message)}" for finding in each.failing]
+    raise CheckFailedError("\n".join([*lines, "print(run.diagnose()) shows the evidence and what to try."]))
 
 
 def load(path: str | PathLike[str]) -> Run:

@@ -40,8 +40,8 @@ MAP: dict[str, set[str]] = {
     "baseline": set(),
     "store": {"errors", "schema", "network", "records"},
     "diagnose": {"errors", "schema", "network", "store"},
-    "report": {"errors", "schema", "network", "records", "store.read"},
-    "run": {"errors", "network", "records", "report", "store"},
+    "report": {"diagnose", "errors", "schema", "network", "records", "store.read"},
+    "run": {"diagnose", "errors", "network", "records", "report", "store"},
     "cli": {"_version", "errors", "report", "run"},
     "__main__": {"cli"},
     "activations": {"errors", "network"},
@@ -66,7 +66,7 @@ MAP: dict[str, set[str]] = {
 # What a part may import besides, but only inside a function or for its types: not when the module loads.
 LATE: dict[str, set[str]] = {
     "callback": {"report.console", "run", "store.event_sink", "store.read"},
-    "cli": {"demo", "store.read"},
+    "cli": {"demo", "diagnose", "store.read"},
 }
 
 # The training half. All else is the analysis half, which runs where no framework is installed.

@@ -14,6 +14,7 @@ from rich.cells import cell_len
 import gradscope
 from gradscope import demo
 from gradscope.cli.main import main
+from gradscope.diagnose.finding import at_least
 
 pytestmark = pytest.mark.slow
 
@@ -82,6 +83,18 @@ def test_the_gradient_fades_in_the_sick_network_only(shown: Shown) -> None:
         last_hidden = f"dense_{demo.DEPTH - 1}"
         assert least < rms[last_hidden] / rms["dense"] < most
         assert demo.fading(run.summary()) == pytest.approx(rms[last_hidden] / rms["dense"])
+
+
+def test_it_says_what_is_wrong_with_the_sick_network_and_nothing_of_the_healthy_one(shown: Shown) -> None:
+    sick, healthy = (gradscope.load(shown.logs / name) for name in ("sick", "healthy"))
+    assert "vanishing_gradient" in {finding.rule for finding in at_least(sick.diagnose(), "high")}
+    assert at_least(healthy.diagnose(), "medium") == []
+    _, of_sick, of_healthy = shown.out.split("What is wrong with ")
+    assert of_sick.startswith(f"sick? {len(at_least(sick.diagnose(), 'medium'))} findings of medium or high severity:")
+    assert "vanishing_gradient in dense" in of_sick
+    assert f'check "{shown.logs / "sick"}"' in of_sick
+    assert of_sick.count("\n") <= 15
+    assert of_healthy.startswith("healthy? No findings of medium or high severity")
 
 
 @pytest.mark.parametrize("recipe", [demo.SICK, demo.HEALTHY], ids=lambda recipe: recipe.name)

@@ -2,14 +2,17 @@
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
-from runs import healthy, layer_names, nothing_recorded, saturated, sick, two_trainings, write
+from runs import healthy, layer_names, not_finite, nothing_recorded, saturated, sick, two_trainings, write
 
 import gradscope
-from gradscope import Run, load, load_runs
+from gradscope import Evidence, Finding, Findings, Run, load, load_runs
+from gradscope.diagnose.finding import COLUMNS
 from gradscope.schema import ACTIVATIONS, EPOCHS, GRADIENTS, STEPS, UNITS
 from gradscope.store.read import Frames, frames_of
 
@@ -139,3 +142,64 @@ def test_importing_gradscope_loads_no_pandas_and_loading_a_run_no_framework(tmp_
     """
     path = write(tmp_path / "mlp", sick())
     subprocess.run([sys.executable, "-c", program, path], check=True, capture_output=True, timeout=60)
+
+
+# ---- Findings
+
+
+def always(frames: Frames, *, floor: float = 3.0) -> Iterator[Finding]:
+    """A rule that finds something in every run of so many records."""
+    if len(frames.steps) >= floor:
+        yield Finding("always", "medium", "dense", 0, 9, "There.", (Evidence("records", len(frames.steps), floor),))
+
+
+def test_findings_are_made_once_by_the_installed_rules() -> None:
+    run = Run(frames_of(sick()))
+    assert run.diagnose() is run.diagnose()
+    assert run.findings is run.findings
+    assert list(run.findings.columns) == list(COLUMNS)
+    assert list(run.findings["rule"]) == [finding.rule for finding in run.diagnose()]
+
+
+def test_other_rules_and_thresholds_are_asked_for_by_name_or_function() -> None:
+    run = Run(frames_of(sick()))
+    (finding,) = run.diagnose(rules=[always])
+    assert finding.key == "always@dense"
+    assert run.diagnose(rules=[always], always={"floor": 100}) == ()
+    assert isinstance(run.diagnose(rules=["dying_relu"]), Findings)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ({"rules": ["dying_rulu"]}, "Nearest: dying_relu"),
+        ({"rules": "dying_relu"}, "is one name"),
+        ({"rules": [3]}, "rules holds 3"),
+        ({"dying_rulu": {"floor": 1}}, "dying_rulu"),
+        ({"dying_relu": {"flor": 1}}, "no threshold 'flor'"),
+    ],
+)
+def test_what_is_no_rule_or_threshold_is_refused(arguments: dict[str, Any], said: str) -> None:
+    with pytest.raises(gradscope.ArgumentError, match=said):
+        Run(frames_of(sick())).diagnose(**arguments)
+
+
+def test_findings_of_many_runs_have_a_column_for_the_run_and_keep_the_order_of_severity(tmp_path: Path) -> None:
+    write(tmp_path / "a", sick())
+    write(tmp_path / "b", nothing_recorded())
+    write(tmp_path / "c", not_finite())
+    runs = load_runs(tmp_path)
+    findings = runs.findings
+    assert list(findings.columns) == ["run", *COLUMNS]
+    assert len(findings) == sum(len(run.findings) for run in runs.values())
+    assert findings["severity"].cat.ordered
+    assert list(findings["severity"].cat.categories) == ["low", "medium", "high"]
+
+
+def test_the_summary_leads_with_the_findings_and_names_the_command(tmp_path: Path) -> None:
+    run = load(write(tmp_path / "my runs" / "sick", sick()))
+    shown = str(run.summary())
+    assert run.summary().findings == run.diagnose()
+    assert shown.index("severity") < shown.index("gradient RMS")
+    if run.diagnose():
+        assert f'gradscope check "{tmp_path}/my runs/sick"' in shown

@@ -15,7 +15,9 @@ from typing import Annotated
 import typer
 
 from gradscope._version import __version__
+from gradscope.cli.check import check
 from gradscope.cli.demo import demo
+from gradscope.cli.rules import rules
 from gradscope.cli.summary import summary
 from gradscope.errors import GradscopeError
 
@@ -27,6 +29,8 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(summary)
+app.command()(check)
+app.command()(rules)
 app.command()(demo)
 
 
@@ -76,6 +80,8 @@ def gradscope(
     \b
     Examples:
       gradscope demo                    train a sick and a healthy network, compare
-      gradscope summary logs/mlp        one row a layer of a recorded run
+      gradscope summary logs/mlp        findings, and one row a layer
+      gradscope check logs/mlp          what is wrong and what to try
+      gradscope rules                   what is looked for
       gradscope summary logs/mlp --json | jq .layers
     """

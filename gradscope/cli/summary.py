@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
+from gradscope.cli.runs import only_run
+
 if TYPE_CHECKING:
     from gradscope.report.summary import Summary
-    from gradscope.run import Run
 
 
 def summary(
@@ -20,7 +21,7 @@ def summary(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; NaN and infinite numbers are null.")] = False,
     show_all: Annotated[bool, typer.Option("--all", help="Show every row of a deep network in a terminal.")] = False,
 ) -> None:
-    """Show one row a layer: saturation, dead units, gradients.
+    """Show findings, and one row a layer.
 
     \b
     How to read a row:
@@ -38,7 +39,7 @@ def summary(
       gradscope summary logs/mlp --all
       gradscope summary logs/mlp --json > mlp.json
     """
-    shown = _run(path).summary()
+    shown = only_run(path).summary()
     if as_json:
         print(summary_json(shown))
         return
@@ -52,6 +53,7 @@ def summary_json(summary: Summary) -> str:
     document = {
         "run": summary.name,
         **dataclasses.asdict(summary.progress),
+        "findings": [finding.to_json() for finding in summary.findings],
         "layers": summary.frame.to_dict("records"),
         "costs": dataclasses.asdict(summary.costs),
         "not_measured": [dataclasses.asdict(thing) for thing in summary.not_measured],
@@ -60,24 +62,6 @@ def summary_json(summary: Summary) -> str:
         "resumed_steps": list(summary.resumed_steps),
     }
     return json.dumps(_strict(document), indent=2, allow_nan=False)
-
-
-def _run(path: Path) -> Run:
-    """Return the run at ``path``, or the only one below it."""
-    from gradscope.errors import RunNotFoundError
-    from gradscope.run import load
-    from gradscope.store.read import run_directories
-
-    try:
-        return load(path)
-    except RunNotFoundError:
-        below = run_directories(path) if path.is_dir() else []
-        if not below:
-            raise
-        if len(below) > 1:
-            names = ", ".join(str(directory) for directory in below[:5]) + (", ..." if len(below) > 5 else "")
-            raise RunNotFoundError(f"{str(path)!r} holds {len(below)} runs; name one of them: {names}") from None
-        return load(below[0])
 
 
 def _strict(value: Any) -> Any:  # Any: a JSON value

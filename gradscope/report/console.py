@@ -1,22 +1,22 @@
 """The summary in a terminal: bold and dim where it can, the same text without where it cannot.
 
-No colour is used: nothing here says what is good or bad. Bold marks the extreme of a column: the most saturated and the
-most dead site, the smallest gradient and backward signal.
+No colour is used: a finding says in words how severe it is, and the table judges nothing. Bold marks the extreme of a
+column: the most saturated and the most dead site, the smallest gradient and backward signal.
 """
 
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
-from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 from gradscope.report.aligned import GAP, Column, table_lines, total_width
+from gradscope.report.findings import overview_lines
 from gradscope.report.summary import SiteRow, Summary
+from gradscope.report.terminal import WIDTH, print_text, wrapped
 from gradscope.report.wording import (
     can_die,
     dead,
@@ -25,19 +25,17 @@ from gradscope.report.wording import (
     heading,
     legend,
     magnitude,
+    more_findings,
     saturation,
     shortened,
     signal,
 )
 
-WIDTH: Final = 80
-"""Columns of a text that goes to no terminal."""
 ROW_LIMIT: Final = 60
 """Rows shown in a terminal before the middle of a deep network is left out."""
 
 _LEAST_NAME: Final = 8
 _FUNCTION_CELLS: Final = 11
-_PLAIN: Final = str.maketrans({"–": "-", "─": "-", "→": ">", "…": "~"})
 
 
 def print_summary(summary: Summary, *, console: Console | None = None, row_limit: int | None = ROW_LIMIT) -> None:
@@ -56,24 +54,6 @@ def print_summary(summary: Summary, *, console: Console | None = None, row_limit
     print_text(text, console)
 
 
-def print_text(text: Text, console: Console) -> None:
-    """Print ``text`` as it is, with what the console's encoding lacks replaced."""
-    known = encodable(text.plain, console.encoding)
-    console.print(text if known == text.plain else Text(known), soft_wrap=True, highlight=False)
-
-
-def encodable(text: str, encoding: str) -> str:
-    """Return ``text`` with the characters that ``encoding`` lacks replaced, as wide as before.
-
-    Example:
-        >>> encodable("2.3 → 0.4 …", "ascii"), encodable("2.3 → 0.4 …", "utf-8")
-        ('2.3 > 0.4 ~', '2.3 → 0.4 …')
-    """
-    if _encodes(text, encoding):
-        return text
-    return "".join(c if _encodes(c, encoding) else _replacement(c, encoding) for c in text)
-
-
 def summary_text(summary: Summary, *, width: int = WIDTH, row_limit: int | None = None) -> Text:
     """Return the lines of ``summary``, none wider than ``width`` where the numbers themselves fit.
 
@@ -85,6 +65,8 @@ def summary_text(summary: Summary, *, width: int = WIDTH, row_limit: int | None 
     first, *others = heading(summary)
     lines = [*wrapped([first], width, "bold"), *wrapped(others, width)]
     rows = summary.rows
+    if summary.progress.recorded_count:
+        lines += [Text(), *overview_lines(summary.findings, more=more_findings(summary), width=width)]
     if rows and summary.progress.recorded_count:
         header, body = table_lines(_columns(rows, width))
         if row_limit is not None and len(body) > row_limit:
@@ -119,12 +101,6 @@ def names_column(names: Iterable[str], width: int) -> Column:
     return Column(("layer",), [shortened(name, max(_LEAST_NAME, width)) for name in names], "left")
 
 
-def wrapped(texts: Iterable[str], width: int, style: str = "") -> list[Text]:
-    """Return ``texts`` as lines of at most ``width`` columns, the later lines of one text indented."""
-    wrap = textwrap.TextWrapper(width, subsequent_indent="  ", break_on_hyphens=False)
-    return [Text(line, style) for text in texts for line in wrap.wrap(text)]
-
-
 def _judged_saturation(row: SiteRow) -> float:
     bounded = row.profile is not None and row.profile.bounded
     return (row.saturated_fraction or math.nan) if bounded else math.nan
@@ -147,16 +123,3 @@ def _without_middle(body: list[Text], limit: int) -> list[Text]:
     tail = limit - head
     gap = Text(f"… {len(body) - limit:,} more rows; gradscope summary --all shows them …", "dim")
     return [*body[:head], gap, *body[-tail:]]
-
-
-def _encodes(text: str, encoding: str) -> bool:
-    try:
-        text.encode(encoding)
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _replacement(character: str, encoding: str) -> str:
-    plain = character.translate(_PLAIN)
-    return plain if _encodes(plain, encoding) else "?" * cell_len(character)

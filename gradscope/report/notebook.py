@@ -1,11 +1,22 @@
-"""The summary in a notebook: the terminal's numbers and words as an HTML table, every name escaped."""
+"""Summary and findings in a notebook: the terminal's numbers and words as HTML, every name escaped."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
 
+from gradscope.diagnose.finding import Finding
+from gradscope.report.findings import (
+    code_lines,
+    details,
+    following,
+    grouped,
+    overview,
+    overview_groups,
+    sentence,
+    title,
+)
 from gradscope.report.summary import SiteRow, Summary
 from gradscope.report.wording import (
     UNKNOWN,
@@ -15,6 +26,7 @@ from gradscope.report.wording import (
     heading,
     legend,
     magnitude,
+    more_findings,
     printable,
     saturation,
     signal,
@@ -38,11 +50,37 @@ def summary_html(summary: Summary) -> str:
     body = "".join(f"<tr>{_cells('td', _texts(row))}</tr>" for row in summary.rows)
     table = f"<table><thead><tr>{_cells('th', _COLUMNS)}</tr></thead><tbody>{body}</tbody></table>"
     notes = [*legend(summary.rows), *footing(summary)]
+    recorded = summary.progress.recorded_count > 0
     return (
-        f"<p><strong>{escape(first)}</strong>{''.join(f'<br>{escape(line)}' for line in others)}</p>"
-        f"{table if summary.progress.recorded_count else ''}"
+        f"{_paragraph(first, others)}{_overview(summary) if recorded else ''}{table if recorded else ''}"
         f"<p>{'<br>'.join(map(escape, notes))}</p>"
     )
+
+
+def findings_html(findings: Sequence[Finding]) -> str:
+    """Return ``findings`` with evidence and what to try as an HTML fragment."""
+    return "".join(_finding(*group) for group in grouped(findings)) or "<p>No findings.</p>"
+
+
+def _overview(summary: Summary) -> str:
+    first, *others = overview(summary.findings, more_findings(summary))
+    groups = overview_groups(summary.findings)
+    blocks = (_paragraph(title(f), [sentence(f.message), *following(follow)]) for f, follow in groups)
+    return f"{_paragraph(first)}{''.join(blocks)}<p>{'<br>'.join(map(escape, others))}</p>"
+
+
+def _finding(finding: Finding, consequences: Sequence[Finding]) -> str:
+    advice = (
+        f"<p>Try: {escape(sentence(advice.text))}</p>"
+        + (f"<pre>{escape(chr(10).join(code_lines(advice.code)))}</pre>" if advice.code else "")
+        for advice in finding.advice
+    )
+    body = [sentence(finding.message), *details(finding), *following(consequences)]
+    return _paragraph(title(finding), body) + "".join(advice)
+
+
+def _paragraph(first: str, others: Iterable[str] = ()) -> str:
+    return f"<p><strong>{escape(first)}</strong>{''.join(f'<br>{escape(line)}' for line in others)}</p>"
 
 
 def _texts(row: SiteRow) -> tuple[str, ...]:

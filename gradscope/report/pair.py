@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.text import Text
 
 from gradscope.report.aligned import GAP, Column, table_lines, total_width
-from gradscope.report.console import WIDTH, names_column, print_text, wrapped
+from gradscope.report.console import names_column
 from gradscope.report.summary import SiteRow, Summary
+from gradscope.report.terminal import WIDTH, print_text, wrapped
 from gradscope.report.wording import (
     UNKNOWN,
     dead,

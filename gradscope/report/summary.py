@@ -1,20 +1,23 @@
-"""The summary of a run: one row a site, with the numbers that say where a network saturates, dies or goes silent.
+"""The summary of a run: its findings, and one row a site with the numbers of a network that saturates, dies or fades.
 
-It states what was measured and judges nothing. The state is that of the last record; a gradient is shown at the first
-record too, because only the change tells a layer that fell silent from one that was small from the start.
+The rows state what was measured and judge nothing: that is what the findings are for. The state is that of the last
+record; a gradient is shown at the first record too, because only the change tells a layer that fell silent from one
+that was small from the start.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 import pandas as pd
 
+from gradscope.diagnose.finding import Finding
 from gradscope.network import Network, NotMeasured, Profile, Variable
 from gradscope.records import Costs, Session
 
@@ -103,6 +106,8 @@ class Summary:
         lost: What the reader could not read, in words.
         training_count: Trainings that the directory holds; the last one is shown.
         resumed_steps: Steps at which the shown training was resumed.
+        findings: What is wrong with it, of every severity, causes first.
+        path: Where the run lies; None for one that was kept in memory.
     """
 
     name: str
@@ -113,6 +118,8 @@ class Summary:
     lost: tuple[str, ...] = ()
     training_count: int = 1
     resumed_steps: tuple[int, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    path: Path | None = None
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -131,14 +138,18 @@ class Summary:
         return summary_html(self)
 
 
-def summarise(frames: Frames, *, name: str = "run") -> Summary:
+def summarise(
+    frames: Frames, findings: Sequence[Finding] = (), *, name: str = "run", path: Path | None = None
+) -> Summary:
     """Return the summary of ``frames``.
 
     Steps that mixed precision skipped are left out of gradients and ratios: their values are infinite by design.
 
     Args:
         frames: What was read or recorded.
+        findings: What the rules found in it.
         name: What to call the run.
+        path: Where the run lies, to name the command that shows more; None for one that was kept in memory.
     """
     skipped = set(frames.steps.loc[frames.steps["skipped"] == 1, "step"])
     if len(skipped) == len(frames.steps):
@@ -153,6 +164,8 @@ def summarise(frames: Frames, *, name: str = "run") -> Summary:
         lost=frames.lost,
         training_count=max(1, len(starts)),
         resumed_steps=tuple(session.step for session in _shown(frames.sessions)[1:]),
+        findings=tuple(findings),
+        path=path,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Final
 
 from rich.cells import cell_len
@@ -149,6 +150,23 @@ def heading(summary: Summary) -> list[str]:
     if progress.metrics:
         lines.append("last epoch: " + ", ".join(f"{printable(k)} {metric(k, v)}" for k, v in progress.metrics.items()))
     return lines
+
+
+def more_findings(summary: Summary) -> str:
+    """Return what to type to see all findings of the run with their evidence."""
+    if summary.path is None:
+        return "print(run.diagnose())"
+    return f"gradscope check {quoted(summary.path)}"
+
+
+def quoted(path: Path) -> str:
+    """Return ``path`` as one types it in a shell.
+
+    Example:
+        >>> quoted(Path("logs/mlp")), quoted(Path("my logs/mlp"))
+        ('logs/mlp', '"my logs/mlp"')
+    """
+    return f'"{path}"' if " " in str(path) else str(path)
 
 
 def losses(summary: Summary) -> str:

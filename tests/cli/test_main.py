@@ -26,10 +26,12 @@ def test_help_names_the_commands_and_gives_examples(arguments: list[str], capsys
     assert main(arguments) == 0
     shown = capsys.readouterr().out
     assert "\n    gradscope summary logs/mlp " in shown
-    assert {"summary", "demo"} <= {line.split()[0] for line in shown.splitlines() if line.startswith("  ")}
+    assert {"summary", "check", "rules", "demo"} <= {
+        line.split()[0] for line in shown.splitlines() if line.startswith("  ")
+    }
 
 
-@pytest.mark.parametrize("name", ["summary", "demo"])
+@pytest.mark.parametrize("name", ["summary", "check", "rules", "demo"])
 def test_every_command_explains_itself_within_80_columns(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([name, "--help"]) == 0
     shown = capsys.readouterr().out

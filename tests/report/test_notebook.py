@@ -3,6 +3,7 @@
 from html.parser import HTMLParser
 
 import runs
+from findings import SICK, named
 
 from gradscope.report.notebook import summary_html
 from gradscope.report.summary import summarise
@@ -36,6 +37,16 @@ def test_names_are_text_and_never_tags() -> None:
 
 def test_every_site_has_its_row() -> None:
     assert {f"dense_{index}" for index in range(1, 9)} <= set(parsed("healthy").texts)
+
+
+def test_findings_lead_and_are_text_too() -> None:
+    summary = summarise(frames_of(runs.sick()), [*SICK, named("<img src=x>")])
+    cells = Cells()
+    cells.feed(summary_html(summary))
+    text = "".join(cells.texts)
+    assert text.index("8 findings of medium or high severity:") < text.index("layer")
+    assert "Follows from it: unchanged_weights (medium) in dense_1" in text
+    assert "img" not in cells.tags
 
 
 def test_a_training_that_recorded_nothing_has_no_table() -> None:

@@ -1,5 +1,6 @@
 """Reading runs, as a user writes it: it runs, and pyright in strict mode knows every type."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import assert_type
 
@@ -10,6 +11,7 @@ import gradscope
 from gradscope.network import Network, NotMeasured
 from gradscope.records import Costs, Session
 from gradscope.store.event_sink import EventFileSink
+from gradscope.store.read import Frames
 
 
 @pytest.fixture
@@ -37,6 +39,33 @@ def test_a_run_is_typed_frames(logs: Path) -> None:
     assert_type(run.summary(), gradscope.Summary)
 
 
+def test_findings_are_typed(logs: Path) -> None:
+    run = gradscope.load(logs / "mlp")
+    assert_type(run.findings, pd.DataFrame)
+    findings = run.diagnose(rules=["dying_relu"], dying_relu={"floor": 0.4})
+    assert_type(findings, gradscope.Findings)
+    for finding in findings:
+        assert_type(finding, gradscope.Finding)
+        assert_type(finding.layer, str | None)
+        assert_type(finding.evidence, tuple[gradscope.Evidence, ...])
+        assert_type(finding.advice, tuple[gradscope.Advice, ...])
+    assert_type(findings.frame, pd.DataFrame)
+    with pytest.raises(gradscope.MissingTableError):  # the run has no step
+        run.check(fail_on="medium", ignore=["dying_relu"])
+    assert issubclass(gradscope.CheckFailedError, AssertionError)
+
+
+def test_a_rule_of_ones_own_is_a_function_of_frames(logs: Path) -> None:
+    def short(frames: Frames) -> Iterator[gradscope.Finding]:
+        if len(frames.steps) < 10:
+            evidence = gradscope.Evidence("records", len(frames.steps), 10, above=False)
+            advice = gradscope.Advice("Train longer.", "model.fit(x, y, epochs=20)")
+            yield gradscope.Finding("short", "low", None, 0, 0, "It is short.", (evidence,), (advice,))
+
+    (finding,) = gradscope.load(logs / "mlp").diagnose(rules=[short])
+    assert finding.key == "short"
+
+
 def test_a_path_may_be_text(logs: Path) -> None:
     assert_type(gradscope.load(str(logs / "mlp")), gradscope.Run)
 
@@ -47,6 +76,7 @@ def test_many_runs_are_a_mapping_with_frames_of_their_own(logs: Path) -> None:
     assert_type(runs["mlp"], gradscope.Run)
     assert_type(list(runs), list[str])
     assert_type(runs.activations, pd.DataFrame)
+    assert_type(runs.findings, pd.DataFrame)
 
 
 def test_an_error_may_be_caught_as_ours_or_as_pythons(tmp_path: Path) -> None:
