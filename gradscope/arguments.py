@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from gradscope.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from gradscope.diagnose.finding import Severity
+    from gradscope.live import OnFinding
 
 
 def log_dir(value: str | PathLike[str] | None) -> Path | None:
@@ -55,6 +60,34 @@ def params(value: Mapping[str, Any] | None) -> dict[str, Any]:
         raise ArgumentError(
             f"params={value!r} cannot be kept with the run: {error}. Pass a dict of strings, numbers and booleans."
         ) from error
+
+
+def on_finding(value: Any) -> OnFinding:
+    """Return what is to happen to a finding.
+
+    Raises:
+        ArgumentError: If it is neither a known word nor a function nor None; it names the nearest word.
+    """
+    if value is None or callable(value) or value in ("warn", "stop"):
+        return value
+    near = difflib.get_close_matches(str(value), ("warn", "stop"), n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise ArgumentError(
+        f"on_finding={value!r} is not known.{hint} Pass 'warn', 'stop', a function of a finding, or None for nothing."
+    )
+
+
+def finding_floor(value: object, on_finding: object) -> Severity:
+    """Return the least severity of a finding that is acted on: by default high where it ends the training, else medium.
+
+    Raises:
+        ArgumentError: If it is no severity.
+    """
+    from gradscope.diagnose.verdict import severity_named
+
+    if value is None:
+        return "high" if on_finding == "stop" else "medium"
+    return severity_named(value, "finding_floor")
 
 
 def quiet(value: object) -> bool:

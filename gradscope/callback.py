@@ -35,7 +35,9 @@ from gradscope.sites import LayerFilter, describe, fingerprint, places, selected
 from gradscope.store.sink import MemorySink, Previous, Sink
 
 if TYPE_CHECKING:
+    from gradscope.diagnose.finding import Severity
     from gradscope.instrument.tensorflow.recorder import Recorder, Timing
+    from gradscope.live import Live, OnFinding
     from gradscope.run import Run
 
 P = ParamSpec("P")
@@ -68,7 +70,12 @@ class GradScope(Callback):
         layers: Glob patterns of layer keys, or a function of a key, to record only some layers.
         params: What tells this training from others, such as ``{"learning_rate": 1e-3}``; kept with the run.
         scalars: What TensorBoard's Time Series tab gets: ``"auto"``, ``"all"`` or ``"none"``.
-        quiet: True to print no summary when the training ends.
+        on_finding: What happens to a finding while the training runs: ``"warn"`` prints it, ``"stop"`` prints it and
+            ends the training, a function gets the `Finding`; None looks for none before the end. Each is told once,
+            and again only if it becomes more severe.
+        finding_floor: Least severity that is acted on: ``"low"``, ``"medium"`` or ``"high"``; by default high where a
+            finding stops the training, else medium.
+        quiet: True to print no findings and no summary; only why a training was stopped.
 
     Raises:
         ArgumentError: If an argument cannot work.
@@ -93,13 +100,18 @@ class GradScope(Callback):
         layers: LayerFilter | str | None = None,
         params: Mapping[str, Any] | None = None,
         scalars: Literal["auto", "all", "none"] = "auto",
+        on_finding: OnFinding = "warn",
+        finding_floor: Severity | None = None,
         quiet: bool = False,
     ) -> None:
         super().__init__()
         self._schedule = from_argument(schedule, max_overhead)
         self._max_overhead = max_overhead
+        self._has_budget = max_overhead is not None or schedule is None
         self._layers = arguments.layers(layers)
         self._params = arguments.params(params)
+        self._on_finding: OnFinding = arguments.on_finding(on_finding)
+        self._finding_floor: Severity = arguments.finding_floor(finding_floor, on_finding)
         self._quiet = arguments.quiet(quiet)
         self._log_dir = arguments.log_dir(log_dir)
         self._sink: Sink = _sink(self._log_dir, scalars)
@@ -116,6 +128,7 @@ class GradScope(Callback):
         self._accounts = Accounts()
         self._state = self._schedule.init()
         self._census = Census()
+        self._live: Live | None = None
 
     @property
     def _trained(self) -> Any:
@@ -164,6 +177,7 @@ class GradScope(Callback):
         if (model, given) != self._ended:  # else it goes on; a step dropped for its loss scale counts nowhere else
             self._step = given
         self._start_step = self._step
+        self._begin_live()
 
     @_harmless
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
@@ -209,6 +223,7 @@ class GradScope(Callback):
             else:
                 self._keep(recorder, recorder.timing, begun)
                 recorder.timing = None
+                self._watch(after_bar=not self._first_in_epoch)
         self._step += batch - self._batch_begun + 1
         self._first_in_epoch = False
 
@@ -225,6 +240,7 @@ class GradScope(Callback):
         values = {name: float(value) for name, value in (logs or {}).items() if np.ndim(value) == 0}
         costs = self._accounts.costs
         self._write(EpochRecord(max(self._step - 1, 0), epoch, time.time(), values, costs))
+        self._watch(after_bar=True)
 
     @_harmless
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -236,6 +252,8 @@ class GradScope(Callback):
             self._recorder = None  # its iterator must not outlive the interpreter
             self._census.close()
             self._sink.close()
+        if self._live is not None:
+            self._live.print_stop(max(self._step - 1, 0))
         if not self._quiet:
             from gradscope.report.console import print_summary
 
@@ -245,6 +263,7 @@ class GradScope(Callback):
     def _finish(self) -> None:
         self._ended = self._trained, _batches_given(self._trained.optimizer)
         self._take_census()
+        self._look_back()
         self._write(SessionEnd(max(self._step - 1, 0), time.time(), self._accounts.costs))
 
     def _check_model(self) -> None:
@@ -315,9 +334,9 @@ class GradScope(Callback):
             previous = self._previous
             resumed = self._start_step > 0 and previous is not None and previous.session.fingerprint == digest
             settings = {"schedule": str(self._schedule), "max_overhead": self._max_overhead}
-            self._sink.write(Session(self._start_step if resumed else 0, now, resumed, digest, settings, self._params))
+            self._put(Session(self._start_step if resumed else 0, now, resumed, digest, settings, self._params))
             self._session_written = True
-        self._sink.write(NetworkChange(self._step, now, network))
+        self._put(NetworkChange(self._step, now, network))
 
     def _write(self, record: Record) -> None:
         if not self._session_written:
@@ -325,7 +344,42 @@ class GradScope(Callback):
             model = self._trained
             nothing = [NotMeasured(model.name, reason)]
             self._begin_network(describe(model, places(model), sites=(), variables=(), not_measured=nothing))
+        self._put(record)
+
+    def _put(self, record: Record) -> None:
         self._sink.write(record)
+        if self._live is not None:
+            self._live.take(record)
+
+    def _begin_live(self) -> None:
+        """Make ready to look for findings, and charge what loading the rules costs."""
+        begun = time.perf_counter()
+        from gradscope.live import USUAL_BUDGET, Live
+
+        if self._live is None:
+            budget = self._max_overhead or USUAL_BUDGET if self._has_budget else None
+            self._live = Live(self._on_finding, floor=self._finding_floor, budget=budget, quiet=self._quiet)
+        self._live.begin()
+        self._accounts.charge("setup", time.perf_counter() - begun, is_record=False)
+
+    def _watch(self, *, after_bar: bool) -> None:
+        """Look for findings if it is time to; charge it, and end the training if that is asked for."""
+        if self._live is None:
+            return
+        after_bar = after_bar and cast("Any", self).params.get("verbose") in (1, "auto")
+        seconds = self._live.watch(self._accounts.training_seconds, after_bar=after_bar)
+        self._accounts.charge("running", seconds, is_record=False)
+        if self._live.stopped_by is not None:
+            self._trained.stop_training = True
+
+    def _look_back(self) -> None:
+        """Look for findings in all that was recorded, and note them."""
+        if self._live is None or self._journal is None:
+            return
+        self._accounts.charge("setup", self._live.finish(), is_record=False)
+        note = self._live.note(max(self._step - 1, 0), time.time())
+        if note is not None:
+            self._put(note)
 
     def _labels(self, batch: Any) -> tuple[Any, Any] | None:
         """Return labels and weights of a batch that Keras' own train step reads; None for one of another kind."""

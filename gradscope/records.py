@@ -81,10 +81,10 @@ class Costs:
 
     Attributes:
         training_seconds: The training's own, recording, set-up and validation left out.
-        setup_seconds: Tracing, first replay, and the census at the end.
+        setup_seconds: Tracing, first replay, loading the rules, and at the end the census and the last diagnosis.
         early_seconds: Records of the beginning.
         epoch_seconds: The one record an epoch.
-        running_seconds: All other records: the share that ``max_overhead`` limits.
+        running_seconds: All other records, and looking for findings: the share that ``max_overhead`` limits.
         record_count: Recorded steps.
     """
 
@@ -124,4 +124,23 @@ class SessionEnd:
     costs: Costs
 
 
-Record: TypeAlias = Session | NetworkChange | StepRecord | EpochRecord | SessionEnd
+@dataclass(frozen=True, slots=True)
+class FindingsNote:
+    """What was found in a training as it ended: for whoever reads the file without rules, as TensorBoard does.
+
+    Attributes:
+        step: Last step.
+        wall_time: Seconds since 1970.
+        version: Version of gradscope whose rules looked.
+        findings: Each finding as JSON values.
+        text: All of them in words.
+    """
+
+    step: int
+    wall_time: float
+    version: str
+    findings: tuple[Mapping[str, Any], ...]
+    text: str
+
+
+Record: TypeAlias = Session | NetworkChange | StepRecord | EpochRecord | FindingsNote | SessionEnd

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from gradscope import schema
 from gradscope.errors import RunFormatError, ShapeError
 from gradscope.network import Network
-from gradscope.records import Costs, EpochRecord, NetworkChange, Record, Session, SessionEnd, StepRecord
+from gradscope.records import Costs, EpochRecord, FindingsNote, NetworkChange, Record, Session, SessionEnd, StepRecord
 from gradscope.store import lossless_json
 from gradscope.store.histogram import histogram
 from gradscope.store.layout import ARRAYS, Layout, known_columns, layout_for
@@ -40,6 +40,7 @@ PLUGIN: Final = "gradscope"
 
 _EPOCH, _SESSION, _NETWORK = "gradscope/epoch", "gradscope/session", "gradscope/network"
 _EPOCH_END, _SESSION_END = "gradscope/epoch_end", "gradscope/session_end"
+_FINDINGS, _FINDINGS_TEXT = "gradscope/findings", "findings"
 
 _NO_TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
@@ -105,6 +106,9 @@ def encode(record: Record, writing: Writing) -> tuple[tuple[bytes, ...], Writing
             values, writing = _text(_EPOCH_END, plain, writing)
         case SessionEnd():
             values, writing = _text(_SESSION_END, record, writing)
+        case FindingsNote():
+            values, writing = _text(_FINDINGS, record, writing)
+            values.append(_shown_as_text(record))
         case NetworkChange():
             values, writing = _string(_NETWORK, record.network.to_json(), writing)
             rows = _rows(record.network)
@@ -140,7 +144,7 @@ def decode(payload: bytes, reading: Reading) -> tuple[Record | None, Reading]:
     step, wall_time, tag = int(event.step), float(event.wall_time), values[0].tag
     if tag == _EPOCH:
         return _step_record(step, wall_time, values, reading)
-    if tag not in (_SESSION, _NETWORK, _EPOCH_END, _SESSION_END):
+    if tag not in (_SESSION, _NETWORK, _EPOCH_END, _SESSION_END, _FINDINGS):
         return None, reading
     text = values[0].tensor.string_val[0].decode()
     if tag == _NETWORK:
@@ -149,6 +153,8 @@ def decode(payload: bytes, reading: Reading) -> tuple[Record | None, Reading]:
     body: dict[str, Any] = {**lossless_json.from_json(text), "step": step, "wall_time": wall_time}
     if tag == _SESSION:
         return _known(Session, body), reading
+    if tag == _FINDINGS:
+        return _known(FindingsNote, {**body, "findings": tuple(body["findings"])}), reading
     body["costs"] = _known(Costs, body["costs"])
     return _known(EpochRecord if tag == _EPOCH_END else SessionEnd, body), reading
 
@@ -273,6 +279,14 @@ def _string(tag: str, text: str, writing: Writing) -> tuple[list[Any], Writing]:
     new_tags: set[str] = set()
     _introduce(value, _content({}), new_tags)
     return [value], replace(writing, introduced=writing.introduced | new_tags)
+
+
+def _shown_as_text(note: FindingsNote) -> Any:
+    """Return the value that TensorBoard's Text tab shows: as a block of code, for names are no Markdown."""
+    lines = [f"By the rules of gradscope {note.version}:", "", *(f"    {line}" for line in note.text.split("\n"))]
+    value = Value(tag=_FINDINGS_TEXT, tensor=string_tensor("\n".join(lines)))
+    mark_as("text", value)
+    return value
 
 
 def _known(kind: Any, body: Mapping[str, Any]) -> Any:

@@ -14,7 +14,7 @@ from tensorboard.compat.proto import event_pb2
 from gradscope import schema
 from gradscope.errors import RunFormatError, ShapeError
 from gradscope.network import Network, Role, Site, Variable
-from gradscope.records import Costs, EpochRecord, NetworkChange, Record, Session, SessionEnd, StepRecord
+from gradscope.records import Costs, EpochRecord, FindingsNote, NetworkChange, Record, Session, SessionEnd, StepRecord
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, UNITS
 from gradscope.store.events import Reading, Writing, decode, encode
 from gradscope.store.layout import ARRAYS
@@ -65,6 +65,8 @@ costs = st.builds(Costs, *[st.floats()] * 5, st.integers(0, 10**6))
 sessions = st.builds(Session, steps, times, st.booleans(), words, settings, settings)
 epochs = st.builds(EpochRecord, steps, st.integers(0, 10**6), times, st.dictionaries(words, st.floats()), costs)
 ends = st.builds(SessionEnd, steps, times, costs)
+found = st.lists(settings, max_size=2).map(tuple)
+notes = st.builds(FindingsNote, steps, times, words, found, words)
 # Small choice of values, so that columns are often all alike.
 single = st.sampled_from([math.nan, 0.0, 1.0]) | st.floats(width=32)
 
@@ -100,7 +102,7 @@ def trainings(draw: st.DrawFn) -> list[Record]:
     records: list[Record] = []
     for net in draw(st.lists(networks(), min_size=1, max_size=2)):
         records.append(NetworkChange(draw(steps), draw(times), net))
-        records += draw(st.lists(step_records(net) | sessions | epochs | ends, max_size=4))
+        records += draw(st.lists(step_records(net) | sessions | epochs | notes | ends, max_size=4))
     return records
 
 
@@ -112,6 +114,19 @@ def test_what_is_written_is_read(records: list[Record]) -> None:
     found, reading = decoded(encoded(records)[0])
     assert_same(found, records)
     assert reading.orphan_count == 0
+
+
+def test_a_note_of_findings_is_no_record_to_a_reader_that_does_not_know_it() -> None:
+    (payload,), _ = encode(FindingsNote(7, 0.5, "9.9", ({"rule": "a", "steps": [1, 2]},), "two\nlines"), Writing())
+    values = Event.FromString(payload).summary.value
+    assert [(value.tag, value.metadata.plugin_data.plugin_name) for value in values] == [
+        ("gradscope/findings", "gradscope"),
+        ("findings", "text"),
+    ]
+    assert values[1].tensor.string_val[0].decode() == "By the rules of gradscope 9.9:\n\n    two\n    lines"
+    event = Event.FromString(payload)
+    event.summary.value[0].tag = "gradscope/not_known_yet"
+    assert decode(event.SerializeToString(), Reading()) == (None, Reading())
 
 
 @given(trainings())

@@ -1,5 +1,6 @@
 """A TensorBoard as everyone starts it, with our run and Keras' own in one directory, asked over HTTP."""
 
+import html
 import json
 import re
 import subprocess
@@ -91,6 +92,15 @@ def test_our_histograms_stand_beside_those_of_keras(ask: Callable[[str], Any]) -
     assert set(tags) == {"mlp/gradscope", "mlp/train"}
     assert set(tags["mlp/gradscope"]) == {"activation/dense", "activation/dense_1"}
     assert len(tags["mlp/train"]) == 4  # two kernels and two biases
+
+
+def test_the_findings_stand_in_the_text_tab(ask: Callable[[str], Any], logs: Path) -> None:
+    assert ask("plugin/text/tags")["mlp/gradscope"] == ["findings"]
+    (shown,) = ask("plugin/text/text?run=mlp/gradscope&tag=findings")
+    assert shown["step"] == STEPS - 1
+    assert f"By the rules of gradscope {gradscope.__version__}:" in shown["text"]
+    words = html.unescape(re.sub(r"<[^>]*>", "", shown["text"]))
+    assert str(gradscope.load(logs / "mlp").diagnose()).split()[:3] == words.partition(":")[2].split()[:3]
 
 
 def test_a_curve_holds_the_numbers_of_the_frame(ask: Callable[[str], Any], logs: Path) -> None:

@@ -19,6 +19,13 @@ def test_the_callback_takes_what_the_readme_shows(tmp_path: Path) -> None:
         gradscope.GradScope(schedule=100, layers=["dense*"]),
         gradscope.GradScope(schedule=gradscope.every(100), layers=lambda layer: layer.startswith("dense")),
     ]
+    told: list[gradscope.Finding] = []
+    callbacks += [
+        gradscope.GradScope(on_finding="stop", finding_floor="high"),
+        gradscope.GradScope(on_finding=told.append),
+        gradscope.GradScope(on_finding=lambda finding: print(finding.message)),
+        gradscope.GradScope(on_finding=None),
+    ]
     assert all(isinstance(callback, keras.callbacks.Callback) for callback in callbacks)
 
 

@@ -1,0 +1,248 @@
+"""Live: what is wrong with a training while it runs.
+
+The records that the callback writes are kept in a bounded window, and the rules look at it at growing intervals: the
+same rules on the same frames as afterwards, so that the same findings come out. A finding is told once, and again only
+if it has become more severe. Whatever fails here warns once, and looks no more; the training goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, Literal, TypeAlias
+
+from rich.console import Console
+from rich.text import Text
+
+from gradscope._version import __version__
+from gradscope.diagnose.diagnosis import diagnose
+from gradscope.diagnose.discover import Rule, known_rules
+from gradscope.diagnose.finding import Finding, Severity, at_least, findings_json, rank
+from gradscope.records import EpochRecord, FindingsNote, Record, Session, StepRecord
+from gradscope.report.findings import findings_text, grouped, short_lines
+from gradscope.report.terminal import WIDTH, print_text
+from gradscope.store.read import frames_of
+
+OnFinding: TypeAlias = Literal["warn", "stop"] | Callable[[Finding], object] | None
+"""What happens to a finding: it is printed, it ends the training, it is passed to a function, or nothing."""
+
+FIRST: Final = 64
+"""Records of the beginning that a window keeps: what comes later is judged by them."""
+LATEST: Final = 256
+"""Records that a window keeps besides: the state of now."""
+UNIT_TABLES: Final = 1024
+"""Tables of units of records that left the window: they say which units are dead, and are written once an epoch."""
+
+SHARE: Final = 0.25
+"""Share of the recording's own budget that looking may take."""
+USUAL_BUDGET: Final = 0.02
+"""Budget that looks at the end of an epoch keep to where recording itself has none."""
+
+_EARLIEST = 5  # records; a rule needs three of five
+_GROWTH = 1.3  # between two looks; some 30 looks at 20,000 records
+
+
+class Window:
+    """The records that are looked at: sessions and networks, and of steps and of epochs the first and the latest.
+
+    Of a step that leaves the window its table of units stays, which says what has changed and so cannot be left out.
+
+    Example:
+        >>> window = Window()
+        >>> for step in range(1000):
+        ...     window.take(StepRecord(step, 0, 0.0))
+        >>> steps = [record.step for record in window.records]
+        >>> len(steps), steps[FIRST - 1], steps[FIRST]
+        (320, 63, 744)
+    """
+
+    def __init__(self) -> None:
+        self._records: dict[int, Record] = {}
+        self._count = 0
+        self._whole: dict[type[Record], list[int]] = {StepRecord: [], EpochRecord: []}
+        self._units: list[int] = []
+
+    @property
+    def records(self) -> list[Record]:
+        """What is kept, in the order in which it was written."""
+        return list(self._records.values())
+
+    def take(self, record: Record) -> None:
+        """Keep ``record``, and let go of what is neither among the first nor among the latest."""
+        self._records[self._count] = record
+        places = self._whole.get(type(record))
+        if places is not None:
+            places.append(self._count)
+            if len(places) > FIRST + LATEST:
+                self._let_go(places.pop(FIRST))
+        self._count += 1
+
+    def _let_go(self, place: int) -> None:
+        record = self._records[place]
+        if not isinstance(record, StepRecord) or record.units is None:
+            del self._records[place]
+            return
+        self._records[place] = StepRecord(record.step, record.epoch, record.wall_time, units=record.units)
+        self._units.append(place)
+        if len(self._units) > UNIT_TABLES:
+            del self._records[self._units.pop(0)]
+
+
+class Live:
+    """Looks at a training while it runs, and tells what is wrong.
+
+    Args:
+        on_finding: What happens to a finding.
+        floor: Least severity that is told.
+        budget: Share of the training's seconds that recording may take; None where that has no limit. Looking keeps to
+            a quarter of it.
+        quiet: True to print nothing but that a training was stopped.
+        rules: Ids of rules, or functions of frames; None for all that are installed.
+
+    Attributes:
+        findings: What the last look found, of every severity.
+        stopped_by: The finding that is to end the training; None as long as there is none.
+    """
+
+    def __init__(
+        self,
+        on_finding: OnFinding,
+        *,
+        floor: Severity = "medium",
+        budget: float | None = None,
+        quiet: bool = False,
+        rules: Sequence[str | Rule] | None = None,
+    ) -> None:
+        self._on_finding = on_finding
+        self._floor: Severity = floor
+        self._budget = budget
+        self._quiet = quiet
+        self._rules = rules
+        self._window = Window()
+        self._told: dict[str, int] = {}
+        self._failed = False
+        self.findings: tuple[Finding, ...] = ()
+        self.stopped_by: Finding | None = None
+        self._record_count = 0
+        self._next_count = _EARLIEST
+        self._epoch_ended = False
+        self._look_seconds = math.nan
+        self._spent = 0.0
+        known_rules()  # loads them, which is set-up and no look
+
+    def begin(self) -> None:
+        """Make ready for the next training, which may continue the one before: that its first session tells."""
+        self.stopped_by = None
+        self._failed = False
+        self._spent = 0.0
+
+    def take(self, record: Record) -> None:
+        """Keep ``record`` for the next look."""
+        if isinstance(record, Session) and not record.resumed:
+            self._window, self._told, self.findings = Window(), {}, ()
+            self._record_count, self._next_count = 0, _EARLIEST
+        self._window.take(record)
+        self._record_count += isinstance(record, StepRecord)
+        self._epoch_ended |= isinstance(record, EpochRecord)
+
+    def watch(self, training_seconds: float, *, after_bar: bool = False) -> float:
+        """Look if it is time, tell what is new, and return the seconds that it took.
+
+        Args:
+            training_seconds: The training's own seconds so far.
+            after_bar: Whether the last line on standard output is an unfinished progress bar.
+        """
+        if self._failed or self._on_finding is None or not self._is_due(training_seconds):
+            return 0.0
+        return self._timed(lambda: self._tell(self._look(), after_bar=after_bar))
+
+    def finish(self) -> float:
+        """Look at all there is when the training has ended, and return the seconds that it took.
+
+        Nothing is printed, for a summary says it all, and nothing is stopped; a function is told what is new.
+        """
+        return 0.0 if self._failed else self._timed(lambda: self._pass_on(self._look()))
+
+    def note(self, step: int, wall_time: float) -> FindingsNote | None:
+        """Return the record of what the last look found; None where looking failed."""
+        if self._failed:
+            return None
+        text = findings_text(self.findings, width=100).plain
+        return FindingsNote(step, wall_time, __version__, tuple(json.loads(findings_json(self.findings))), text)
+
+    def print_stop(self, step: int) -> None:
+        """Print why the training ended after ``step``, where it was stopped."""
+        if self.stopped_by is None:
+            return
+        said = Text(f"GradScope stopped this training after step {step:,}. The reason:")
+        print_text(Text("\n").join([said, *short_lines(self.stopped_by)]), Console(file=sys.stdout))
+
+    def _is_due(self, training_seconds: float) -> bool:
+        grown = self._record_count >= self._next_count
+        if not grown and not self._epoch_ended:
+            return False
+        if grown and self._budget is None:
+            return True
+        allowed = SHARE * (self._budget or USUAL_BUDGET) * training_seconds
+        return self._spent + (0.0 if math.isnan(self._look_seconds) else self._look_seconds) <= allowed
+
+    def _look(self) -> list[Finding]:
+        """Diagnose the window; return what is to be told: it is new, or more severe than when it was told."""
+        self._next_count = max(self._record_count + 1, math.ceil(self._record_count * _GROWTH))
+        self._epoch_ended = False
+        self.findings = tuple(diagnose(frames_of(self._window.records), self._rules))
+        severe = at_least(self.findings, self._floor)
+        new = [finding for finding in severe if rank(finding.severity) > self._told.get(finding.key, -1)]
+        self._told |= {finding.key: rank(finding.severity) for finding in new}
+        return new
+
+    def _tell(self, new: Sequence[Finding], *, after_bar: bool) -> None:
+        if new and self._on_finding in ("warn", "stop") and not self._quiet:
+            print_live(new, after_bar=after_bar)
+        if new and self._on_finding == "stop" and self.stopped_by is None:
+            self.stopped_by = new[0]
+        self._pass_on(new)
+
+    def _pass_on(self, new: Iterable[Finding]) -> None:
+        if callable(self._on_finding):
+            for finding in new:
+                self._on_finding(finding)
+
+    def _timed(self, work: Callable[[], None]) -> float:
+        begun = time.perf_counter()
+        try:
+            work()
+        except Exception as error:
+            self._fail(error)
+        self._look_seconds = time.perf_counter() - begun
+        self._spent += self._look_seconds
+        return self._look_seconds
+
+    def _fail(self, error: Exception) -> None:
+        """Warn once and look no more; the training and its recording go on."""
+        self._failed = True
+        message = f"GradScope looks for findings no more during this training: {type(error).__name__}: {error}"
+        try:
+            warnings.warn(message, stacklevel=6)
+        except Warning:  # the user has made warnings errors; they would end the recording
+            print(message, file=sys.stderr)
+
+
+def print_live(findings: Sequence[Finding], *, after_bar: bool = False) -> None:
+    """Print ``findings`` on standard output, on lines of their own: Keras draws its progress bar there.
+
+    Args:
+        findings: What to print, causes first.
+        after_bar: Whether an unfinished progress bar is the last line; Keras draws it anew below.
+    """
+    console = Console(file=sys.stdout)
+    width = console.width if console.is_terminal else WIDTH
+    lines = [Text("") for _ in range(after_bar)]
+    for finding, consequences in grouped(findings):
+        lines += short_lines(finding, consequences, width=width, prefix="GradScope: ")
+    print_text(Text("\n").join(lines), console)
+    sys.stdout.flush()

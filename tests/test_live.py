@@ -1,0 +1,337 @@
+"""Findings while a training runs: told once, in a bounded time and memory, and the same as afterwards."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import json
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import findings as made
+import numpy as np
+import pytest
+import runs
+from installed import installed_rule
+from trainings import X, Y, compiled, fitted, mlp, state
+
+from gradscope import Evidence, Finding, GradScope, Run
+from gradscope.diagnose.finding import Severity, findings_json
+from gradscope.live import FIRST, LATEST, UNIT_TABLES, Live, OnFinding, Window, print_live
+from gradscope.records import EpochRecord, FindingsNote, Record, StepRecord
+from gradscope.store.read import Frames, frames_of
+
+
+def rising(frames: Frames) -> Iterator[Finding]:
+    """A rule that is medium from the 7th record on, high from the 40th, and says what it was given."""
+    count = len(frames.steps)
+    if count >= 7:
+        severity = "high" if count >= 40 else "medium"
+        last = int(frames.steps["step"].iloc[-1])
+        yield Finding("rising", severity, "dense", 0, last, "It rises.", (Evidence("records", float(count), 7.0),))
+
+
+def mild(frames: Frames) -> Iterator[Finding]:
+    yield Finding("mild", "low", None, 0, 0, "It is nothing.", (Evidence("records", float(len(frames.steps))),))
+
+
+def broken(frames: Frames) -> Iterator[Finding]:
+    raise ValueError("out of ideas")
+
+
+def records(count: int) -> list[Record]:
+    net = runs.network("relu", runs.layer_names(2))
+    return runs.training(net, losses=[2.0] * count, gradient=[1e-3] * 2, saturated=0.5, every=1)[:-1]
+
+
+def live(on_finding: OnFinding = None, **arguments: Any) -> Live:
+    return Live(on_finding, **{"rules": [rising, mild], **arguments})
+
+
+def watched(live: Live, records: Sequence[Record], training_seconds: float = 1e9) -> list[int]:
+    """Give ``live`` the records one by one and return how many steps there were at each look."""
+    looks: list[int] = []
+    steps = 0
+    for record in records:
+        live.take(record)
+        steps += isinstance(record, StepRecord)
+        if live.watch(training_seconds):
+            looks.append(steps)
+    return looks
+
+
+# --- once each ---
+
+
+def test_a_finding_is_told_once_and_again_when_it_becomes_more_severe() -> None:
+    told: list[Finding] = []
+    watched(live(told.append), records(200))
+    assert [(finding.rule, finding.severity) for finding in told] == [("rising", "medium"), ("rising", "high")]
+    assert told[0].evidence[0].value < 10
+
+
+def test_a_lower_floor_tells_the_low_ones_too_and_a_higher_one_fewer() -> None:
+    for floor, expected in (("low", {"rising", "mild"}), ("high", {"rising"})):
+        told: list[Finding] = []
+        watched(live(told.append, floor=floor), records(100))
+        assert {finding.rule for finding in told} == expected
+    assert [finding.severity for finding in told] == ["high"]
+
+
+def test_a_new_training_is_told_anew_and_a_resumed_one_is_not() -> None:
+    told: list[Finding] = []
+    watcher = live(told.append)
+    watched(watcher, records(20))
+    watcher.begin()
+    watched(watcher, records(20))
+    assert len(told) == 2
+    watcher.begin()
+    resumed = runs.training(
+        runs.network("relu", runs.layer_names(2)), losses=[2.0] * 10, gradient=[1e-3] * 2, every=1,
+        start=runs.session(20, resumed=True),
+    )  # fmt: skip
+    watched(watcher, resumed)
+    assert len(told) == 2
+    watcher.finish()
+    assert watcher.findings[0].evidence[0].value == 30
+
+
+# --- when ---
+
+
+def test_the_looks_become_rarer() -> None:
+    steps_only = [record for record in records(3000) if not isinstance(record, EpochRecord)]
+    looks = watched(live("warn", quiet=True), steps_only)
+    assert looks[0] == 5
+    assert len(looks) < 30
+    ratios = [later / earlier for earlier, later in itertools.pairwise(looks[3:])]
+    assert all(1.2 < ratio < 1.5 for ratio in ratios)
+
+
+def test_an_epoch_s_end_is_looked_at() -> None:
+    looks = watched(live("warn", quiet=True), records(200))
+    assert {50, 100, 150, 200} <= set(looks)
+
+
+def test_looking_keeps_to_its_share_of_the_budget() -> None:
+    watcher = live("warn", quiet=True, budget=0.02)
+    spent = last = 0.0
+    looks = 0
+    for training, record in enumerate(records(600)):  # each record a second
+        watcher.take(record)
+        took = watcher.watch(float(training))
+        if took:
+            assert spent + last <= 0.25 * 0.02 * training, "it begins no look that it cannot expect to afford"
+            spent, last, looks = spent + took, took, looks + 1
+    assert looks > 5
+    watcher.take(records(1)[2])
+    assert watcher.watch(1e-9) == 0.0
+
+
+def test_without_anything_to_do_with_a_finding_nothing_is_looked_at_before_the_end() -> None:
+    watcher = live(None)
+    assert watched(watcher, records(100)) == []
+    assert watcher.findings == ()
+    watcher.finish()
+    assert [finding.rule for finding in watcher.findings] == ["rising", "mild"]
+
+
+# --- the window ---
+
+
+def test_a_window_is_bounded_and_keeps_the_first_and_the_latest() -> None:
+    window = Window()
+    for record in records(2000):
+        window.take(record)
+    steps = [record.step for record in window.records if isinstance(record, StepRecord)]
+    assert steps == [*range(FIRST), *range(2000 - LATEST, 2000)]
+
+
+def test_what_units_said_outlives_the_record_it_came_with() -> None:
+    window = Window()
+    for step in range(5000):
+        units = np.full((1, 11), float(step)) if step % 2 == 0 else None
+        window.take(StepRecord(step, 0, 0.0, steps=np.zeros(10, np.float32), units=units))
+    kept = [record for record in window.records if isinstance(record, StepRecord)]
+    assert sum(record.steps is not None for record in kept) == FIRST + LATEST
+    alone = [record for record in kept if record.steps is None]
+    assert len(alone) == UNIT_TABLES
+    assert all(record.units is not None for record in alone)
+    assert [record.step for record in kept] == sorted(record.step for record in kept)
+
+
+@pytest.mark.parametrize("name", ["healthy", "sick", "saturated", "not_finite", "cut_off"])
+def test_the_same_rules_find_the_same_in_the_window_as_in_the_run(name: str) -> None:
+    made_by_hand = getattr(runs, name)()
+    watcher = Live(None)
+    for record in made_by_hand:
+        watcher.take(record)
+    watcher.finish()
+    assert made.alike(watcher.findings, Run(frames_of(made_by_hand)).diagnose())
+
+
+# --- failures ---
+
+
+def test_a_function_that_fails_warns_once_and_ends_the_looking_only() -> None:
+    calls: list[Finding] = []
+
+    def fails(finding: Finding) -> None:
+        calls.append(finding)
+        raise KeyError("no such dashboard")
+
+    watcher = live(fails)
+    with pytest.warns(UserWarning, match="looks for findings no more.*no such dashboard") as caught:
+        watched(watcher, records(200))
+    watcher.finish()
+    assert len(caught) == len(calls) == 1
+    assert watcher.note(1, 0.0) is None
+
+
+def test_warnings_that_are_errors_end_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    watcher = live("warn", rules=[broken])
+    watched(watcher, records(200))
+    assert capsys.readouterr().err.count("out of ideas") == 1
+
+
+# --- what is printed ---
+
+
+def test_lines_of_a_finding_stand_below_the_bar_and_names_are_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    out = io.StringIO()
+    monkeypatch.setattr(sys, "stdout", out)
+    print("12/100 bar", end="")
+    print_live([made.named("\x1b[31m[red]x")], after_bar=True)
+    first, *others = out.getvalue().splitlines()
+    assert first == "12/100 bar"
+    assert others[0] == r"GradScope: high: dying_relu in \x1b[31m[red]x, steps 0–9"
+    assert out.getvalue().endswith("\n")
+    assert max(map(len, others)) <= 80
+
+
+def test_a_consequence_that_is_new_names_its_cause(capsys: pytest.CaptureFixture[str]) -> None:
+    print_live([made.unchanged("dense_1")])
+    assert "  Follows from vanishing_gradient in dense.\n" in capsys.readouterr().out
+
+
+def test_the_note_holds_every_finding_and_all_words() -> None:
+    watcher = live(None)
+    for record in records(50):
+        watcher.take(record)
+    watcher.finish()
+    note = watcher.note(49, 7.0)
+    assert note is not None
+    assert (note.step, note.wall_time) == (49, 7.0)
+    assert [finding["key"] for finding in note.findings] == ["rising@dense", "mild"]
+    assert "It rises." in note.text
+
+
+# --- in a training ---
+
+
+@pytest.fixture
+def unlucky() -> Any:
+    """A compiled model of which half of the ReLU units are dead at birth."""
+    model = compiled(mlp())
+    kernel, _ = model.layers[2].get_weights()
+    model.layers[2].set_weights([kernel, np.array([-1e3] * 8, np.float32)])
+    return model
+
+
+LONG_X, LONG_Y = np.tile(X, (30, 1)), np.tile(Y, 30)  # 1,200 samples: enough to judge units by
+
+
+def test_live_findings_are_those_of_the_run(unlucky: Any) -> None:
+    scope = GradScope(schedule=1, on_finding=None, quiet=True)
+    fitted(unlucky, [scope], LONG_X, LONG_Y, batch_size=50, epochs=3)
+    (note,) = [record for record in vars(scope)["_sink"].records if isinstance(record, FindingsNote)]
+    diagnosed = scope.run.diagnose()
+    assert "dying_relu@dense_1" in [finding.key for finding in diagnosed]
+    assert list(note.findings) == json.loads(findings_json(diagnosed))
+
+
+@pytest.mark.parametrize("verbose", [0, 1, 2])
+def test_a_finding_is_printed_on_lines_of_its_own(
+    verbose: int, unlucky: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fitted(unlucky, [GradScope(schedule=1)], LONG_X, LONG_Y, batch_size=50, epochs=3, verbose=verbose)
+    out = capsys.readouterr().out
+    training = out.partition("steps in 3 epochs")[0]
+    told = [line for line in training.splitlines() if "GradScope:" in line and "dying_relu in dense_1" in line]
+    assert len(told) == 1
+    assert told[0].startswith("GradScope: ")
+    if verbose == 0:
+        assert training.startswith("GradScope: ")
+    assert "24/24" in training or verbose == 0
+
+
+def test_a_finding_can_stop_the_training_which_then_says_why(unlucky: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    scope = GradScope(schedule=1, on_finding="stop", quiet=True)
+    trained = fitted(unlucky, [scope], LONG_X, LONG_Y, batch_size=50, epochs=50)
+    assert len(trained.histories[0]["loss"]) < 50
+    assert np.isfinite(trained.model.predict(X, verbose=0)).all()
+    out = " ".join(capsys.readouterr().out.split())
+    assert out.startswith(f"GradScope stopped this training after step {scope.run.steps['step'].max()}. The reason: ")
+    again = fitted(unlucky, [], LONG_X, LONG_Y, batch_size=50, epochs=2)
+    assert len(again.histories[0]["loss"]) == 2
+
+
+SOMETHING = """
+    from gradscope import Evidence, Finding
+
+    def something(frames):
+        '''Something that is always there.'''
+        last = int(frames.steps["step"].max())
+        yield Finding("something", "medium", None, 0, last, "It is there.", (Evidence("records", len(frames.steps)),))
+"""
+
+
+@pytest.mark.parametrize(("floor", "epochs"), [("medium", 1), ("high", 3), (None, 3)])
+def test_only_a_finding_of_the_floor_stops_the_training(
+    floor: Severity | None, epochs: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    easy = np.argmax(LONG_X[:, :3], axis=1)
+    with installed_rule("something", SOMETHING, tmp_path):
+        scope = GradScope(schedule=1, on_finding="stop", finding_floor=floor, quiet=True)
+        trained = fitted(compiled(mlp()), [scope], LONG_X, easy, batch_size=50, epochs=3)
+    assert len(trained.histories[0]["loss"]) == epochs
+    assert ("It is there." in capsys.readouterr().out) == (epochs == 1)
+
+
+def test_a_function_gets_the_finding_and_may_fail(unlucky: Any) -> None:
+    told: list[Finding] = []
+    fitted(unlucky, [GradScope(schedule=1, on_finding=told.append, quiet=True)], LONG_X, LONG_Y, batch_size=50)
+    assert "dying_relu@dense_1" in [finding.key for finding in told]
+
+    def fails(finding: Finding) -> None:
+        raise RuntimeError("offline")
+
+    scope = GradScope(schedule=1, on_finding=fails, quiet=True)
+    with pytest.warns(UserWarning, match="offline"):
+        fitted(unlucky, [scope], LONG_X, LONG_Y, batch_size=50)
+    assert len(scope.run.steps) > 40
+    assert scope.run.not_measured == ()
+
+
+def test_looking_changes_nothing_of_the_training() -> None:
+    def train(callbacks: list[Any]) -> Any:
+        return fitted(compiled(mlp()), callbacks, LONG_X, LONG_Y, batch_size=50)
+
+    assert state(train, []) == state(train, [GradScope(schedule=1, on_finding=lambda finding: None, quiet=True)])
+
+
+def test_what_looking_costs_is_running_cost(unlucky: Any) -> None:
+    told: list[Finding] = []
+
+    def slow(finding: Finding) -> None:
+        told.append(finding)
+        time.sleep(0.5)
+
+    scope = GradScope(schedule=1, on_finding=slow, quiet=True)
+    fitted(unlucky, [scope], LONG_X, LONG_Y, batch_size=50, epochs=2)
+    recording = scope.run.steps["recording_seconds"].sum()
+    assert told
+    assert scope.run.costs.running_seconds > recording + 0.5 * len(told)
