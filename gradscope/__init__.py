@@ -25,6 +25,7 @@ from gradscope.errors import (
 if TYPE_CHECKING:
     from gradscope.callback import GradScope
     from gradscope.diagnose.finding import Advice, Evidence, Finding
+    from gradscope.inspection.preflight import Preflight, preflight
     from gradscope.report.findings import Findings
     from gradscope.report.summary import Summary
     from gradscope.run import Run, Runs, load, load_runs
@@ -42,6 +43,7 @@ __all__ = [
     "MissingTableError",
     "ModelError",
     "NotElementwiseError",
+    "Preflight",
     "Run",
     "RunFormatError",
     "RunNotFoundError",
@@ -55,6 +57,7 @@ __all__ = [
     "every",
     "load",
     "load_runs",
+    "preflight",
 ]
 
 _HOMES: Final = {
@@ -63,6 +66,7 @@ _HOMES: Final = {
     "Finding": "gradscope.diagnose.finding",
     "Findings": "gradscope.report.findings",
     "GradScope": "gradscope.callback",
+    "Preflight": "gradscope.inspection.preflight",
     "Run": "gradscope.run",
     "Runs": "gradscope.run",
     "Summary": "gradscope.report.summary",
@@ -71,6 +75,7 @@ _HOMES: Final = {
     "every": "gradscope.schedule",
     "load": "gradscope.run",
     "load_runs": "gradscope.run",
+    "preflight": "gradscope.inspection.preflight",
 }
 
 

@@ -60,6 +60,9 @@ MAP: dict[str, set[str]] = {
         "accounts", "arguments", "baseline", "census", "errors", "framework", "instrument", "journal", "network",
         "records", "schedule", "schema", "sites", "store.sink",
     },
+    "inspection": {
+        "diagnose", "errors", "framework", "instrument", "journal", "network", "records", "sites", "store.frames",
+    },
     "demo": {"callback", "errors", "framework", "report", "run", "schedule"},
     "testing": {"activations", "errors", "schema", "network", "records", "store"},
 }  # fmt: skip
@@ -69,10 +72,11 @@ LATE: dict[str, set[str]] = {
     "arguments": {"diagnose.finding", "diagnose.verdict", "live"},
     "callback": {"diagnose.finding", "live", "report.console", "run", "store.event_sink", "store.read"},
     "cli": {"demo", "diagnose", "store.read"},
+    "inspection": {"report.findings", "report.notebook"},
 }
 
 # The training half. All else is the analysis half, which runs where no framework is installed.
-NEEDS_KERAS = {"framework", "statistics", "sites", "instrument", "census", "callback", "demo"}
+NEEDS_KERAS = {"framework", "statistics", "sites", "instrument", "census", "callback", "demo", "inspection"}
 FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
 
 # The event file is read by TensorBoard's tab too, which starts without pandas.

@@ -1,5 +1,6 @@
 """What the README shows is what the code says: its tables, its output and its lines."""
 
+import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,7 @@ import pytest
 import runs
 
 from gradscope import schema
+from gradscope.diagnose.discover import known_rules
 from gradscope.report.pair import paired_table
 from gradscope.report.summary import summarise
 from gradscope.store.read import frames_of
@@ -37,6 +39,11 @@ def block(name: str) -> re.Match[str]:
     return found
 
 
+def rewrite(name: str, written: str) -> None:
+    text, found = README.read_text(encoding="utf-8"), block(name)
+    README.write_text(text[: found.start(2)] + written + text[found.end(2) :], encoding="utf-8")
+
+
 def statistics() -> Iterator[str]:
     """Yield the lines of the table of statistics, as the schema declares them."""
     yield "| Table | Column | What it says |"
@@ -49,11 +56,33 @@ def statistics() -> Iterator[str]:
 
 
 def test_the_table_of_statistics_is_what_the_schema_says(pytestconfig: pytest.Config) -> None:
-    found, written = block("statistics"), "\n".join(statistics()) + "\n"
+    written = "\n".join(statistics()) + "\n"
     if pytestconfig.getoption("--update-golden"):
-        text = README.read_text(encoding="utf-8")
-        README.write_text(text[: found.start(2)] + written + text[found.end(2) :], encoding="utf-8")
+        rewrite("statistics", written)
     assert block("statistics")[2] == written, "the README differs from the schema; --update-golden rewrites it"
+
+
+def rules() -> Iterator[str]:
+    """Yield the lines of the table of rules, as their docstrings begin."""
+    yield "| Rule | What it sees |"
+    yield "|---|---|"
+    for name, rule in known_rules().items():
+        yield f"| `{name}` | {(inspect.getdoc(rule) or '').splitlines()[0]} |"
+
+
+def test_the_table_of_rules_is_what_their_docstrings_say(pytestconfig: pytest.Config) -> None:
+    written = "\n".join(rules()) + "\n"
+    if pytestconfig.getoption("--update-golden"):
+        rewrite("rules", written)
+    assert block("rules")[2] == written, "the README differs from the rules; --update-golden rewrites it"
+
+
+def test_the_finding_it_shows_is_one_of_the_rules_and_fits_the_terminal() -> None:
+    shown = block("finding")[2].splitlines()
+    title = next(line for line in shown if line.startswith(("high: ", "medium: ", "low: ")))
+    assert title.split()[1] in known_rules()
+    assert any(line.lstrip().startswith("keras.") for line in shown)
+    assert max(len(line) for line in shown if "keras." not in line) <= 80
 
 
 def test_the_output_it_shows_has_the_headings_and_rows_of_a_real_one() -> None:

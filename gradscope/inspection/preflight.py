@@ -1,0 +1,161 @@
+"""preflight: what is wrong with a compiled model before it trains."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pandas as pd
+
+from gradscope.diagnose.cause import linked
+from gradscope.diagnose.diagnosis import diagnose
+from gradscope.diagnose.discover import known_rules
+from gradscope.diagnose.finding import Finding, at_least, findings_frame
+from gradscope.errors import ModelError
+from gradscope.inspection import rehearsal as rehearsals
+from gradscope.inspection.batches import batch_size as checked_size
+from gradscope.inspection.batches import first_batches
+from gradscope.inspection.checks.constant_data import constant_data
+from gradscope.inspection.checks.identical_units import identical_units
+from gradscope.inspection.checks.index_out_of_range import index_out_of_range
+from gradscope.inspection.checks.input_scale import input_scale
+from gradscope.inspection.checks.nonfinite_data import nonfinite_data
+from gradscope.inspection.checks.output_loss_mismatch import output_loss_mismatch
+from gradscope.inspection.checks.target_scale import target_scale
+from gradscope.inspection.description import described
+from gradscope.inspection.subject import Subject
+from gradscope.inspection.symmetry import alike_kernels
+
+CHECKS: Final[tuple[Callable[[Subject], Iterable[Finding]], ...]] = (
+    nonfinite_data,
+    index_out_of_range,
+    output_loss_mismatch,
+    identical_units,
+    input_scale,
+    target_scale,
+    constant_data,
+)
+"""What is asked of the model and its batch."""
+
+STEP_ZERO_RULES: Final = (
+    "nan_or_inf",
+    "blocked_gradient",
+    "linear_stack",
+    "poor_initialisation",
+    "dying_relu",
+    "vanishing_activation",
+    "exploding_activation",
+    "vanishing_gradient",
+    "exploding_gradient",
+)
+"""Rules that may have something to say of one step, by their ids."""
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What was found before the training; it prints itself, and is true where training may begin.
+
+    Attributes:
+        findings: Causes before consequences, and the severest first.
+        model: Name of the model.
+    """
+
+    findings: tuple[Finding, ...]
+    model: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found that is more than information."""
+        return not at_least(self.findings, "medium")
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """One row a finding; evidence, advice and code as text, one item a line."""
+        return findings_frame(self.findings)
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        from gradscope.report.findings import findings_text  # only a person who looks needs the renderer
+
+        return findings_text(self.findings).plain
+
+    def __repr__(self) -> str:
+        from gradscope.report.findings import counted
+
+        return f"<gradscope preflight of {self.model}: {counted(self.findings)}>"
+
+    def _repr_html_(self) -> str:
+        from gradscope.report.notebook import findings_html
+
+        return findings_html(self.findings)
+
+
+def preflight(
+    model: Any,  # Any: a keras.Model, and what it may be given; Keras ships no types
+    x: Any,
+    y: Any = None,
+    sample_weight: Any = None,
+    *,
+    batch_size: int = 256,
+) -> Preflight:
+    """Return what is wrong with a compiled model and its data, before any training.
+
+    One training step is traced and run with taps on, no weight is updated, and everything that it wrote is put back:
+    weights, optimizer, metrics and random numbers are the same bit for bit, and a training that follows gives what it
+    would have given. Of arrays and datasets up to four further batches are run, by which dead units are told.
+
+    A model that is not built yet is built here, as `fit` would build it at its first step and with the same random
+    numbers. A `tf.data.Dataset` is read through a copy, so that its shuffling does not move on; functions of yours that
+    it calls are called. From a generator the first batch is taken, and is gone.
+
+    Args:
+        model: A compiled Keras model.
+        x: Inputs as for `fit`: an array, a list or dict of arrays, a `tf.data.Dataset`, a `keras.utils.PyDataset` or a
+            generator of batches.
+        y: Targets, where ``x`` holds only inputs.
+        sample_weight: Weights of the samples, as for `fit`.
+        batch_size: Samples of one batch, where ``x`` holds arrays; the first ones are taken.
+
+    Raises:
+        ArgumentError: If the data cannot be trained on.
+        ModelError: If the model is not compiled, cannot be built ahead of a step, or cannot run one on these data.
+
+    Example:
+        >>> import keras
+        >>> import numpy as np
+        >>> layers = [keras.Input((4,)), keras.layers.Dense(3, activation="relu"), keras.layers.Dense(2)]
+        >>> model = keras.Sequential(layers)
+        >>> model.compile("adam", "sparse_categorical_crossentropy")
+        >>> x = np.random.default_rng(0).normal(size=(64, 4))
+        >>> [finding.rule for finding in preflight(model, x, np.arange(64) % 2).findings]
+        ['output_loss_mismatch']
+    """
+    rehearsals.check_model(model)
+    batches = first_batches(x, y, sample_weight, checked_size(batch_size))
+    first = batches.elements[0]
+    rehearsals.build(model, first)
+    with rehearsals.unnoticed():
+        rehearsal = rehearsals.rehearse(model, batches)
+        subject = described(model, first, rehearsal)
+        if subject.ran:
+            subject = dataclasses.replace(subject, alike=alike_kernels(model, rehearsal.network, first))
+    own = [finding for check in CHECKS for finding in check(subject)]
+    if rehearsal.frames is None:
+        if not at_least(own, "high"):
+            raise ModelError(f"The model's step cannot run on this batch: {rehearsal.failure}")
+        return Preflight(tuple(linked(own, rehearsal.network)), model.name)
+    rules = [name for name in STEP_ZERO_RULES if name in known_rules()]
+    found = [*own, *diagnose(rehearsal.frames, rules)]
+    return Preflight(tuple(_with_data_as_cause(linked(found, rehearsal.network))), model.name)
+
+
+def _with_data_as_cause(findings: Sequence[Finding]) -> Iterator[Finding]:
+    """Yield ``findings``, numbers in the model that are not finite as a consequence of data that are not."""
+    cause = next((finding.key for finding in findings if finding.rule == "nonfinite_data"), None)
+    for finding in findings:
+        follows = cause is not None and finding.rule == "nan_or_inf" and finding.cause is None
+        yield dataclasses.replace(finding, cause=cause) if follows else finding

@@ -1,0 +1,144 @@
+"""One training step with nothing of it kept: its records, without a training."""
+
+from __future__ import annotations
+
+import random
+import time
+import warnings
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gradscope.errors import ModelError
+from gradscope.framework import keras
+from gradscope.inspection.batches import Batches
+from gradscope.instrument.tensorflow.framework import tf
+from gradscope.instrument.tensorflow.replay import CannotReplayError, Replay
+from gradscope.instrument.tensorflow.silence import optimizers
+from gradscope.journal import Journal
+from gradscope.network import Network
+from gradscope.records import NetworkChange, Record, Session, StepRecord
+from gradscope.sites import fingerprint
+from gradscope.store.frames import Frames, frames_of
+
+
+@dataclass(frozen=True, slots=True)
+class Rehearsal:
+    """What a step would have been.
+
+    Attributes:
+        network: The model.
+        frames: One step, numbered 0; None where it failed.
+        failure: What it raised; ``""`` where it ran.
+    """
+
+    network: Network
+    frames: Frames | None
+    failure: str = ""
+
+
+def check_model(model: Any) -> None:
+    """Raise what makes a model impossible to look at.
+
+    Raises:
+        ModelError: If it is no compiled Keras model of the TensorFlow backend on one device.
+    """
+    if not isinstance(model, keras.Model):
+        raise ModelError(f"model is a {type(model).__name__}, which is no keras.Model. Pass a compiled one.")
+    if keras.backend.backend() != "tensorflow":
+        raise ModelError(
+            f"Keras runs on the backend {keras.backend.backend()!r}; preflight works on 'tensorflow' only. "
+            f"Set the environment variable KERAS_BACKEND=tensorflow before importing keras."
+        )
+    typeless: Any = model
+    if not typeless.compiled or typeless.optimizer is None:
+        raise ModelError("The model is not compiled with an optimizer. Call model.compile(...) before preflight.")
+    replicas = int(typeless.distribute_strategy.num_replicas_in_sync)
+    if replicas > 1:
+        raise ModelError(f"The model trains on {replicas} replicas, which preflight does not look at yet.")
+
+
+def build(model: Any, batch: Any) -> None:
+    """Give layers, metrics and optimizer their variables, as `fit` would at its first step.
+
+    Raises:
+        ModelError: If Keras cannot build all of them ahead of a step.
+    """
+    held = optimizers(model)
+    if all(optimizer is model.optimizer for optimizer in held):  # else it would build the one that compile adds
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # the training says it again
+                model._symbolic_build(data_batch=batch)
+        except Exception as error:
+            raise ModelError(
+                f"The model cannot be built from this batch: {type(error).__name__}: {error}. Check that x and y fit "
+                f"it; a model that only a call can build is to be called first, model(x[:1])."
+            ) from error
+    unbuilt = [part.name for part in (*model._flatten_layers(), *held) if not part.built]
+    if unbuilt:
+        raise ModelError(
+            f"{', '.join(map(repr, unbuilt))} cannot be built ahead of the first step. Call the model on one batch, "
+            f"model(x[:1]), and build optimizers of your own with optimizer.build(variables), before preflight."
+        )
+
+
+@contextmanager
+def unnoticed() -> Generator[None]:
+    """Leave Python's and NumPy's random numbers as they are, and keep warnings about the step for the training."""
+    state, numbers = random.getstate(), np.random.get_state()  # noqa: NPY002 - the user's own, not ours to replace
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        random.setstate(state)
+        np.random.set_state(numbers)  # noqa: NPY002
+
+
+def rehearse(model: Any, batches: Batches) -> Rehearsal:
+    """Return the records of the first batch; the others only complete the windows in which units are judged.
+
+    Raises:
+        ModelError: If the step cannot be traced, or would have effects that cannot be put back.
+    """
+    try:
+        replay = Replay(model, batches.spec, None)
+    except CannotReplayError as error:
+        raise ModelError(f"The model cannot be looked at: {error}.") from error
+    except Exception as error:
+        raise ModelError(f"The model's step cannot run on this batch: {type(error).__name__}: {error}") from error
+    try:
+        records = _step_records(replay, batches.elements)
+    except tf.errors.OpError as error:
+        return Rehearsal(replay.network, None, str(error.message).splitlines()[0])
+    now = time.time()
+    begun: list[Record] = [
+        Session(0, now, resumed=False, fingerprint=fingerprint(replay.network)),
+        NetworkChange(0, now, replay.network),
+    ]
+    return Rehearsal(replay.network, frames_of([*begun, *records]))
+
+
+def _step_records(replay: Replay, elements: Sequence[Any]) -> list[StepRecord]:
+    """Return records that all are of step 0, of which the last, the first batch's, counts."""
+    norms = np.array([np.linalg.norm(np.asarray(v, np.float64)) for v in replay.trained], np.float32)
+    journal = Journal(replay.network, None)
+    records = [
+        journal.step_record(
+            replay(batch, 0, histograms=False),
+            step=0,
+            epoch=0,
+            wall_time=time.time(),
+            loss=np.nan,
+            weight_norms=norms,
+            update_norms=np.full_like(norms, np.nan),
+            step_seconds=np.nan,
+            recording_seconds=np.nan,
+        )
+        for batch in reversed(elements)
+    ]
+    return [*records, journal.last_record([], step=0, epoch=0, wall_time=time.time())]
