@@ -368,7 +368,7 @@ class GradScope(Callback):
             return
         after_bar = after_bar and cast("Any", self).params.get("verbose") in (1, "auto")
         seconds = self._live.watch(self._accounts.training_seconds, after_bar=after_bar)
-        self._accounts.charge("running", seconds, is_record=False)
+        self._accounts.charge(self._live.account, seconds, is_record=False)
         if self._live.stopped_by is not None:
             self._trained.stop_training = True
 

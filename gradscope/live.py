@@ -39,6 +39,8 @@ UNIT_TABLES: Final = 1024
 
 SHARE: Final = 0.25
 """Share of the recording's own budget that looking may take."""
+FREE_SECONDS: Final = 0.5
+"""Seconds of looking that no budget limits, like the records of the beginning: short trainings are told too."""
 USUAL_BUDGET: Final = 0.02
 """Budget that looks at the end of an epoch keep to where recording itself has none."""
 
@@ -99,7 +101,7 @@ class Live:
         on_finding: What happens to a finding.
         floor: Least severity that is told.
         budget: Share of the training's seconds that recording may take; None where that has no limit. Looking keeps to
-            a quarter of it.
+            a quarter of it beyond `FREE_SECONDS`.
         quiet: True to print nothing but that a training was stopped.
         rules: Ids of rules, or functions of frames; None for all that are installed.
 
@@ -133,6 +135,11 @@ class Live:
         self._look_seconds = math.nan
         self._spent = 0.0
         known_rules()  # loads them, which is set-up and no look
+
+    @property
+    def account(self) -> Literal["early", "running"]:
+        """To which of the recording's costs the last look belongs: to the beginning while it was free."""
+        return "early" if self._spent <= FREE_SECONDS else "running"
 
     def begin(self) -> None:
         """Make ready for the next training, which may continue the one before: that its first session tells."""
@@ -187,7 +194,7 @@ class Live:
             return False
         if grown and self._budget is None:
             return True
-        allowed = SHARE * (self._budget or USUAL_BUDGET) * training_seconds
+        allowed = max(FREE_SECONDS, SHARE * (self._budget or USUAL_BUDGET) * training_seconds)
         return self._spent + (0.0 if math.isnan(self._look_seconds) else self._look_seconds) <= allowed
 
     def _look(self) -> list[Finding]:

@@ -49,7 +49,7 @@ def test_a_third_that_died_while_the_network_learns_is_medium() -> None:
 def test_half_a_layer_that_is_dead_at_birth_needs_no_rise_and_gets_another_initialiser() -> None:
     finding = the_finding(dying_relu, dead(0.75))
     assert (finding.severity, finding.first_step) == ("medium", 0)
-    assert "since the first window" in finding.message
+    assert "were zero for every sample from the start" in finding.message
     assert evidence(finding, "dead units").threshold == 0.5
     assert 'keras.layers.Dense(64, activation="relu", kernel_initializer="he_normal")' in code(finding)
 

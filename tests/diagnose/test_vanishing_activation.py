@@ -37,7 +37,7 @@ def test_the_code_draws_the_weights_of_that_layer_to_match_its_function() -> Non
 
 def test_no_spread_at_all_is_named() -> None:
     finding = the_finding(vanishing_activation, alike(activations={"dense_1": {"sample_std": 0.0}}))
-    assert "vary nothing at all" in finding.message
+    assert "do not vary at all" in finding.message
 
 
 def nothing(frames: Frames) -> bool:

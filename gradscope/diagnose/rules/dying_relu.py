@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +12,21 @@ from numpy.typing import NDArray
 from gradscope.diagnose.advice import another_function, another_initialiser, layer_of, learning_rate, those
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import learning
-from gradscope.diagnose.series import Floats, first_known, is_rectifier, last_known, latest, site_series
+from gradscope.diagnose.series import (
+    Floats,
+    first_known,
+    is_rectifier,
+    last_known,
+    last_stretch,
+    latest,
+    site_series,
+    sustained,
+)
 from gradscope.network import Site
 from gradscope.store.frames import Frames
+
+BIRTH: Final = 10
+"""Steps that count as the beginning: what is dead by then was never alive."""
 
 
 def dying_relu(
@@ -47,29 +60,40 @@ def dying_relu(
     sites = [site for site in frames.network.sites if is_rectifier(site) and (failing or not site.is_output)]
     series = site_series(frames, sites, with_census=True)
     shares, inactive = series("dead_unit_fraction"), series("inactive_fraction")
-    known = np.flatnonzero(~np.isnan(shares).all(axis=0))
     begun, share = (np.array([pick(shares[:, c]) for c in range(len(sites))]) for pick in (first_known, last_known))
     is_dying = (share >= most) | ((share >= floor) & (share - begun >= growth))
-    is_silent = (latest(inactive) >= silent) & failing
-    dying = [int(column) for column in known if is_dying[column] or is_silent[column]]
+    silences = [last_stretch(held) for held in sustained(inactive[: len(series.steps)] >= silent).T]
+    is_silent = np.array([failing and stretch is not None for stretch in silences], np.bool_)
+    dying = [int(column) for column in np.flatnonzero(is_dying | is_silent)]
     if not dying:
         return
-    worst = max(dying, key=lambda column: (is_dying[column], share[column]))
+    worst = max(dying, key=lambda column: (is_dying[column], is_silent[column], np.nan_to_num(share[column])))
     site, layer = sites[worst], layer_of(frames.network, sites[worst].layer)
-    at_birth = bool(begun[worst] >= share[worst] - growth)
-    rise = math.nan if at_birth else growth
+    first_step = _since(series.steps, shares[:, worst], floor, silences[worst] if is_silent[worst] else None)
+    has_risen = bool(share[worst] - begun[worst] >= growth)
+    at_birth = not has_risen and first_step <= BIRTH
     yield Finding(
         rule="dying_relu",
         severity="high" if failing and (share[worst] >= most or is_silent[worst]) else "medium",
         layer=site.layer,
-        first_step=_since(series.steps, shares[:, worst], floor),
+        first_step=first_step,
         last_step=int(series.steps[-1]),
-        message=_message(site, float(share[worst]), at_birth, is_whole=not is_dying[worst], layers=len(dying)),
+        message=_message(
+            site,
+            share[worst] if is_dying[worst] else None,
+            "were {} from the start" if at_birth else "have become {}" if has_risen else "are {}",
+            layers=len(dying),
+        ),
         evidence=(
-            Evidence("dead units", float(share[worst]), most if at_birth else floor, unit="fraction")
+            Evidence("dead units", float(share[worst]), floor if has_risen else most, unit="fraction")
             if is_dying[worst]
             else Evidence("zero entries", float(latest(inactive)[worst]), silent, unit="fraction"),
-            Evidence("rise since the first window", float(share[worst] - begun[worst]), rise, unit="fraction"),
+            Evidence(
+                "rise since the first window",
+                float(share[worst] - begun[worst]),
+                growth if has_risen else math.nan,
+                unit="fraction",
+            ),
         ),
         advice=those(
             [
@@ -83,17 +107,19 @@ def dying_relu(
     )
 
 
-def _message(site: Site, share: float, at_birth: bool, *, is_whole: bool, layers: int) -> str:
+def _message(site: Site, share: float | None, fate: str, *, layers: int) -> str:
+    """Return what has died; ``share`` is None where the layer as a whole is silent."""
     others = f"; {layers} layers are hit in all" if layers > 1 else ""
-    if is_whole:
+    if share is None:
         return f"Nearly all that {site.layer} puts out is zero, so that next to no gradient passes it{others}."
     counted = f"{round(share * site.units)} of {site.units} units" if site.units else f"{100 * share:.0f}% of the units"
-    fate = "have been zero for every sample since the first window" if at_birth else "have become zero for every sample"
-    return f"{counted} of {site.layer} {fate} and get no gradient{others}."
+    return f"{counted} of {site.layer} {fate.format('zero for every sample')} and get no gradient{others}."
 
 
-def _since(steps: NDArray[np.int64], shares: Floats, floor: float) -> int:
-    """Return the first step from which on the share has stayed at or above ``floor``."""
+def _since(steps: NDArray[np.int64], shares: Floats, floor: float, silence: tuple[int, int] | None) -> int:
+    """Return the step from which on the layer is silent, or else the share has stayed at or above ``floor``."""
+    if silence is not None:
+        return int(steps[silence[0]])
     known = np.flatnonzero(~np.isnan(shares))
     below = np.flatnonzero(shares[known] < floor)
     return int(steps[known[min(int(below[-1]) + 1 if len(below) else 0, len(known) - 1)]])

@@ -49,7 +49,7 @@ def vanishing_activation(frames: Frames, *, ratio: float = 1e-3) -> Iterator[Fin
     first = faded[0]
     site = weighted[first].site
     left = float(latest(spread)[first] / latest(before)[first])
-    how = f"{times(1 / left)} less" if left > 0 else "nothing at all"
+    how = f"vary {times(1 / left)} less than those before it" if left > 0 else "do not vary at all"
     layer = layer_of(frames.network, site.layer)
     yield Finding(
         rule="vanishing_activation",
@@ -57,7 +57,7 @@ def vanishing_activation(frames: Frames, *, ratio: float = 1e-3) -> Iterator[Fin
         layer=site.layer,
         first_step=min(int(series.steps[stretch[0]]) for stretch in stretches if stretch is not None),
         last_step=int(series.steps[-1]),
-        message=f"All samples look alike from {site.layer} on: its activations vary {how} than those before it.",
+        message=f"All samples look alike from {site.layer} on: its activations {how}.",
         evidence=(
             Evidence("spread over samples beside earlier layers", left, ratio, above=False),
             Evidence("share of the baseline loss that is left", state.level, unit="fraction"),
