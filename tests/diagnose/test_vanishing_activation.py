@@ -37,7 +37,7 @@ def test_the_code_draws_the_weights_of_that_layer_to_match_its_function() -> Non
 
 def test_no_spread_at_all_is_named() -> None:
     finding = the_finding(vanishing_activation, alike(activations={"dense_1": {"sample_std": 0.0}}))
-    assert "do not vary at all" in finding.message
+    assert "hardly vary at all" in finding.message
 
 
 def nothing(frames: Frames) -> bool:
@@ -58,7 +58,13 @@ def test_a_large_mean_beside_a_usual_spread_is_left_alone() -> None:
 
 
 def test_a_first_layer_of_small_activations_has_none_before_it() -> None:
-    assert nothing(alike(activations={"dense": {"sample_std": 1e-6}}))
+    assert nothing(alike(activations={"dense": {"sample_std": 1e-6, "rms": 1e-6}}))
+
+
+def test_a_layer_to_which_all_samples_are_alike_but_for_rounding_needs_none_before_it() -> None:
+    finding = the_finding(vanishing_activation, alike(activations={"dense": {"sample_std": 1e-6, "rms": 1.0}}))
+    assert finding.layer == "dense"
+    assert finding.evidence[0].threshold == 1e-5
 
 
 def test_the_output_is_no_hidden_layer() -> None:
@@ -73,6 +79,6 @@ def test_one_odd_record_is_none() -> None:
     assert nothing(alike(activations={"dense_2": {"sample_std": only_at(-1, 1e-6, 1.0)}}))
 
 
-def test_one_hidden_layer_has_nothing_to_be_held_against() -> None:
+def test_one_hidden_layer_is_held_against_itself_only() -> None:
     net = network(Part("dense", activation="relu"), Part("out"))
-    assert nothing(alike(net, activations={"dense": {"sample_std": 0.0}}))
+    assert nothing(alike(net, activations={"dense": {"sample_std": 1e-4}}))

@@ -53,8 +53,12 @@ def poor_initialisation(
     if copies:
         yield _identical_units(frames.network, weighted, copies, severity, at)
         return
-    first = over_samples[early]
-    yield from _uneven(frames.network, weighted, latest(first, len(first)), spread, severity, at)
+    # Both as drawn and in the median of the beginning: a batch may be odd, and a step may throw the weights about.
+    drawn, beginning = over_samples[early][0], latest(over_samples[early], int(early.sum()))
+    for part in _unnormalised(frames.network, weighted):
+        if _unevenness(drawn[part]) >= spread:
+            layers = tuple(weighted[column] for column in part)
+            yield from _uneven(frames.network, layers, beginning[part], spread, severity, at)
 
 
 def _copies(
@@ -101,6 +105,23 @@ def _identical_units(
     )
 
 
+def _unnormalised(network: Network, weighted: tuple[Weighted, ...]) -> list[list[int]]:
+    """Return the layers in groups, between which a normalisation undoes what the weights do to the spread."""
+    order = {layer.key: layer.order for layer in network.layers}
+    marks = [layer.order for layer in network.layers if "Norm" in layer.class_name]
+    groups: dict[int, list[int]] = {}
+    for column, layer in enumerate(weighted):
+        before = sum(mark < order.get(layer.site.layer, -1) for mark in marks)
+        groups.setdefault(before, []).append(column)
+    return list(groups.values())
+
+
+def _unevenness(spreads: Floats) -> float:
+    """Return the largest spread over the smallest; branches that begin at zero, as they may, left out."""
+    known = spreads[spreads > 0]
+    return float(known.max() / known.min()) if len(known) else 1.0
+
+
 def _uneven(
     network: Network,
     weighted: tuple[Weighted, ...],
@@ -114,7 +135,7 @@ def _uneven(
     if len(known) < 3:
         return
     values = spreads[known]
-    ratio = float(values.max() / values.min())
+    ratio = _unevenness(spreads)
     if ratio < limit:
         return
     grows = int(np.argmax(values)) > int(np.argmin(values))

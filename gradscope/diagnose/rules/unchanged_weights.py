@@ -50,7 +50,7 @@ def unchanged_weights(frames: Frames, *, resolution: float = 1e-7) -> Iterator[F
     if compiled.accumulation_steps > 1 or state.state == "learnt" or not len(series.steps):
         return
     rates = step_series(frames, "learning_rate")
-    no_rate = bool((rates == 0).all())
+    no_rate = bool((rates == 0).all()) and state.state != "unknown"
     # A schedule may hold the learning rate at zero for a while; one that is zero throughout is no schedule.
     still = (series("update_norm") == 0) & ((rates != 0) | no_rate)[:, None]
     held = sustained(still)

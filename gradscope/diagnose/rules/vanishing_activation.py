@@ -14,7 +14,7 @@ from gradscope.diagnose.series import last_stretch, latest, site_series, sustain
 from gradscope.store.frames import Frames
 
 
-def vanishing_activation(frames: Frames, *, ratio: float = 1e-3) -> Iterator[Finding]:
+def vanishing_activation(frames: Frames, *, ratio: float = 1e-3, alike: float = 1e-5) -> Iterator[Finding]:
     """The spread of a layer's activations over samples is next to nothing beside that of earlier layers.
 
     A layer whose output hardly differs from sample to sample carries no information about the input, whatever its mean
@@ -28,28 +28,30 @@ def vanishing_activation(frames: Frames, *, ratio: float = 1e-3) -> Iterator[Fin
         frames: The run.
         ratio: Spread over samples beside the largest of earlier layers, pure number; normalised layers stay within two
             decades of one another.
+        alike: The same beside the layer's own RMS, pure number; differences below it drown in float32's rounding.
 
     Source:
         Schoenholz, Gilmer, Ganguli and Sohl-Dickstein, ICLR 2017; the threshold is ours.
     """
     state = learning(frames)
     weighted = weighted_layers(frames.network)
-    if not state.failing or len(weighted) < 2:
+    if not state.failing:
         return
     series = site_series(frames, [layer.site for layer in weighted])
     spread = series("sample_std")
     earlier = np.fmax.accumulate(spread, axis=1)
     before = np.full_like(spread, np.nan)
     before[:, 1:] = earlier[:, :-1]
-    held = sustained(spread < ratio * before)
+    held = sustained((spread < ratio * before) | (spread <= alike * series("rms")))
     stretches = [last_stretch(held[:, column]) for column in range(len(weighted))]
     faded = [column for column, stretch in enumerate(stretches) if stretch is not None]
     if not faded:
         return
     first = faded[0]
     site = weighted[first].site
-    left = float(latest(spread)[first] / latest(before)[first])
-    how = f"vary {times(1 / left)} less than those before it" if left > 0 else "do not vary at all"
+    left = _ratio(latest(spread)[first], latest(before)[first])
+    own = _ratio(latest(spread)[first], latest(series("rms"))[first])
+    how = f"vary {times(1 / left)} less than those before it" if 0 < left < ratio else "hardly vary at all"
     layer = layer_of(frames.network, site.layer)
     yield Finding(
         rule="vanishing_activation",
@@ -59,9 +61,16 @@ def vanishing_activation(frames: Frames, *, ratio: float = 1e-3) -> Iterator[Fin
         last_step=int(series.steps[-1]),
         message=f"All samples look alike from {site.layer} on: its activations {how}.",
         evidence=(
-            Evidence("spread over samples beside earlier layers", left, ratio, above=False),
+            Evidence("spread over samples beside earlier layers", left, ratio, above=False)
+            if left < ratio
+            else Evidence("spread over samples beside the layer's RMS", own, alike, above=False),
             Evidence("share of the baseline loss that is left", state.level, unit="fraction"),
         ),
         advice=those([another_initialiser(layer, site.activation), normalise(layer)]),
         layers=tuple(weighted[column].site.layer for column in faded),
     )
+
+
+def _ratio(spread: float, beside: float) -> float:
+    """Return ``spread`` over what it is held against; 0 where there is none at all."""
+    return float(spread / beside) if spread else 0.0
