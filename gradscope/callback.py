@@ -443,7 +443,7 @@ def _sink(log_dir: Path | None, scalars: Literal["auto", "all", "none"]) -> Sink
 def _baseline_state(model: Any, network: Network) -> baseline.BaselineState | None:
     """Return an empty baseline for the model's loss; None where no best constant prediction is known for it."""
     kind = baseline.kind_of(network.compiled.loss)
-    if kind is None:
+    if kind is None or getattr(model.loss, "reduction", "mean") == "sum":  # which grows with the batch
         return None
     keywords = getattr(model.loss, "_fn_kwargs", {})
     smoothing = keywords.get("label_smoothing", 0.0) or 0.0

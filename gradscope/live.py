@@ -44,6 +44,9 @@ FREE_SECONDS: Final = 0.5
 USUAL_BUDGET: Final = 0.02
 """Budget that looks at the end of an epoch keep to where recording itself has none."""
 
+AT_ONCE: Final = frozenset({"nan_or_inf"})
+"""Rules whose findings are told at the first look; those of others when a second look in a row has seen them."""
+
 _EARLIEST = 5  # records; a rule needs three of five
 _GROWTH = 1.3  # between two looks; some 30 looks at 20,000 records
 
@@ -126,6 +129,7 @@ class Live:
         self._rules = rules
         self._window = Window()
         self._told: dict[str, int] = {}
+        self._seen: set[str] = set()
         self._failed = False
         self.findings: tuple[Finding, ...] = ()
         self.stopped_by: Finding | None = None
@@ -150,7 +154,7 @@ class Live:
     def take(self, record: Record) -> None:
         """Keep ``record`` for the next look."""
         if isinstance(record, Session) and not record.resumed:
-            self._window, self._told, self.findings = Window(), {}, ()
+            self._window, self._told, self._seen, self.findings = Window(), {}, set(), ()
             self._record_count, self._next_count = 0, _EARLIEST
         self._window.take(record)
         self._record_count += isinstance(record, StepRecord)
@@ -172,7 +176,7 @@ class Live:
 
         Nothing is printed, for a summary says it all, and nothing is stopped; a function is told what is new.
         """
-        return 0.0 if self._failed else self._timed(lambda: self._pass_on(self._look()))
+        return 0.0 if self._failed else self._timed(lambda: self._pass_on(self._look(is_last=True)))
 
     def note(self, step: int, wall_time: float) -> FindingsNote | None:
         """Return the record of what the last look found; None where looking failed."""
@@ -197,13 +201,18 @@ class Live:
         allowed = max(FREE_SECONDS, SHARE * (self._budget or USUAL_BUDGET) * training_seconds)
         return self._spent + (0.0 if math.isnan(self._look_seconds) else self._look_seconds) <= allowed
 
-    def _look(self) -> list[Finding]:
-        """Diagnose the window; return what is to be told: it is new, or more severe than when it was told."""
+    def _look(self, *, is_last: bool = False) -> list[Finding]:
+        """Diagnose the window; return what is to be told: it is certain, and new or more severe than when it was told.
+
+        What only one look has seen may be gone at the next, as a plateau is before a network begins to learn.
+        """
         self._next_count = max(self._record_count + 1, math.ceil(self._record_count * _GROWTH))
         self._epoch_ended = False
         self.findings = tuple(diagnose(frames_of(self._window.records), self._rules))
         severe = at_least(self.findings, self._floor)
-        new = [finding for finding in severe if rank(finding.severity) > self._told.get(finding.key, -1)]
+        seen, self._seen = self._seen, {finding.key for finding in severe}
+        certain = [finding for finding in severe if is_last or finding.key in seen or finding.rule in AT_ONCE]
+        new = [finding for finding in certain if rank(finding.severity) > self._told.get(finding.key, -1)]
         self._told |= {finding.key: rank(finding.severity) for finding in new}
         return new
 

@@ -70,7 +70,7 @@ def test_a_finding_is_told_once_and_again_when_it_becomes_more_severe() -> None:
     told: list[Finding] = []
     watched(live(told.append), records(200))
     assert [(finding.rule, finding.severity) for finding in told] == [("rising", "medium"), ("rising", "high")]
-    assert told[0].evidence[0].value < 10
+    assert told[0].evidence[0].value <= 10
 
 
 def test_a_lower_floor_tells_the_low_ones_too_and_a_higher_one_fewer() -> None:
@@ -262,7 +262,8 @@ def test_a_finding_is_printed_on_lines_of_its_own(
     training = out.partition("steps in 3 epochs")[0]
     told = [line for line in training.splitlines() if "GradScope:" in line and "dying_relu in dense_1" in line]
     severities = [line.partition("GradScope: ")[2].split(":")[0] for line in told]
-    assert severities in (["high"], ["medium", "high"])  # once, and again only if it has become more severe
+    # Once, and again only if it has become more severe.
+    assert severities in (["high"], ["medium"], ["medium", "high"])
     assert told[0].startswith("GradScope: ")
     if verbose == 0:
         assert training.startswith("GradScope: ")

@@ -17,6 +17,8 @@ from numpy.typing import NDArray
 from gradscope.network import Network, Site, Variable
 from gradscope.store.frames import Frames
 
+_FEWEST_SAMPLES = 8
+
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 Place = TypeVar("Place", Site, Variable)
@@ -90,6 +92,12 @@ def _series(table: pd.DataFrame, name: str, places: dict[str, Place], steps: NDA
     rows = np.asarray(np.searchsorted(steps, step), np.intp)
     kept = (columns >= 0) & np.isin(step, steps)
     return Series(tuple(places.values()), steps, table, kept, rows[kept], columns[kept])
+
+
+def spread_over_samples(frames: Frames, series: Series[Site]) -> Floats:
+    """Return ``sample_std``, shape ``(records, sites)``; NaN where a batch has too few samples to show a spread."""
+    few = step_series(frames, "samples") < _FEWEST_SAMPLES
+    return np.where(few[:, None], math.nan, series("sample_std"))
 
 
 def judged_kernels(network: Network) -> tuple[Variable, ...]:

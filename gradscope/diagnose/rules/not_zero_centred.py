@@ -8,7 +8,15 @@ import numpy as np
 
 from gradscope.diagnose.advice import another_function, layer_of, normalise, those
 from gradscope.diagnose.finding import Evidence, Finding
-from gradscope.diagnose.series import Floats, hidden_sites, is_bounded, latest, site_series, variable_series
+from gradscope.diagnose.series import (
+    Floats,
+    hidden_sites,
+    is_bounded,
+    latest,
+    site_series,
+    spread_over_samples,
+    variable_series,
+)
 from gradscope.network import Network, Site, Variable
 from gradscope.store.frames import Frames
 
@@ -41,7 +49,7 @@ def not_zero_centred(
         return
     series = site_series(frames, [site for site, _ in pairs])
     count = int(records)
-    mean, spread = series("mean")[:count], series("sample_std")[:count]
+    mean, spread = series("mean")[:count], spread_over_samples(frames, series)[:count]
     with np.errstate(invalid="ignore", divide="ignore"):
         constant = _median(mean**2 / (mean**2 + spread**2))
     agreed = _agreement(frames, [kernel for _, kernel in pairs], count)

@@ -10,7 +10,7 @@ from gradscope.diagnose.advice import another_initialiser, initialiser_for, init
 from gradscope.diagnose.depth import Weighted, times, weighted_layers
 from gradscope.diagnose.finding import Advice, Evidence, Finding, Severity
 from gradscope.diagnose.learning import learning
-from gradscope.diagnose.series import Floats, latest, site_series
+from gradscope.diagnose.series import Floats, latest, site_series, spread_over_samples
 from gradscope.network import Network
 from gradscope.store.frames import Frames
 
@@ -46,9 +46,10 @@ def poor_initialisation(
     if not early.any() or not weighted:
         return
     state = learning(frames)
-    severity: Severity = "low" if state.state in {"learning", "learnt"} else "medium"
+    has_begun = len(series.steps) > 1
+    severity: Severity = "medium" if state.failing or not has_begun else "low"
     at = int(series.steps[early][0]), int(series.steps[early][-1])
-    over_samples, whole = series("sample_std"), series("std")
+    over_samples, whole = spread_over_samples(frames, series), series("std")
     copies = _copies(frames.network, weighted, over_samples, whole, difference)
     if copies:
         yield _identical_units(frames.network, weighted, copies, severity, at)

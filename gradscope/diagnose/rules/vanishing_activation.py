@@ -10,7 +10,7 @@ from gradscope.diagnose.advice import another_initialiser, layer_of, normalise, 
 from gradscope.diagnose.depth import times, weighted_layers
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import learning
-from gradscope.diagnose.series import last_stretch, latest, site_series, sustained
+from gradscope.diagnose.series import last_stretch, latest, site_series, spread_over_samples, sustained
 from gradscope.store.frames import Frames
 
 
@@ -38,7 +38,7 @@ def vanishing_activation(frames: Frames, *, ratio: float = 1e-3, alike: float = 
     if not state.failing:
         return
     series = site_series(frames, [layer.site for layer in weighted])
-    spread = series("sample_std")
+    spread = spread_over_samples(frames, series)
     earlier = np.fmax.accumulate(spread, axis=1)
     before = np.full_like(spread, np.nan)
     before[:, 1:] = earlier[:, :-1]
