@@ -110,11 +110,11 @@ class Turns:
 
 
 class TakesTurns(keras.callbacks.Callback):
-    """Trains some batches, then lets the others."""
+    """Trains some batches, then lets the others; meanwhile the clock of ``scope`` stands still, as for a validation."""
 
-    def __init__(self, turns: Turns, name: str) -> None:
+    def __init__(self, turns: Turns, name: str, scope: gradscope.GradScope | None) -> None:
         super().__init__()
-        self.turns, self.name, self.count = turns, name, 0
+        self.turns, self.name, self.scope, self.count = turns, name, scope, 0
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.turns.wait(self.name)
@@ -125,8 +125,12 @@ class TakesTurns(keras.callbacks.Callback):
             self.turns.done(self.name)
             if self.count >= self.turns.batches * self.turns.rounds:
                 self.model.stop_training = True
-            else:
-                self.turns.wait(self.name)
+                return
+            if self.scope is not None:
+                self.scope.on_test_begin()
+            self.turns.wait(self.name)
+            if self.scope is not None:
+                self.scope.on_test_end()
 
 
 def side_by_side(build: Callable[[], Built], rounds: int, batches: int) -> tuple[dict[str, list[float]], Costs]:
@@ -142,7 +146,7 @@ def side_by_side(build: Callable[[], Built], rounds: int, batches: int) -> tuple
     def train(name: str) -> None:
         model, x, y = compiled(build)
         scope = scopes[name]
-        callbacks = [TakesTurns(turns, name), *([] if scope is None else [scope])]
+        callbacks = [TakesTurns(turns, name, scope), *([] if scope is None else [scope])]
         model.fit(x, y, batch_size=32, epochs=1_000_000, verbose=0, callbacks=callbacks)
 
     threads = [threading.Thread(target=train, args=(name,)) for name in scopes]
