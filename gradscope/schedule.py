@@ -11,7 +11,19 @@ from numbers import Integral, Real
 from typing import Final, NamedTuple
 
 from gradscope.errors import ArgumentError
-from gradscope.occasions import Budget, EachEpoch, Early, Every, LossJump, Memory, Moment, Rule, geometric_offsets
+from gradscope.occasions import (
+    Budget,
+    EachEpoch,
+    Early,
+    Every,
+    LossJump,
+    Memory,
+    Moment,
+    Rest,
+    Rule,
+    geometric_offsets,
+    shortest,
+)
 
 REASONS: Final = ("early", "each_epoch", "every", "budget", "loss_jump")
 """Why a step is recorded. Where several apply, the first of them is named and charged."""
@@ -61,7 +73,7 @@ class Schedule:
         return State(False, "", tuple(rule.init() for rule in self.rules), 0)
 
     def update(self, state: State, moment: Moment) -> State:
-        """Return the state after ``moment``; to be called once for each batch, in order."""
+        """Return the state after ``moment``; to be called in order, for each batch that does not begin in a `rest`."""
         memories: list[Memory] = []
         reason = last = ""
         for rule, memory in zip(self.rules, state.memories, strict=True):
@@ -78,6 +90,10 @@ class Schedule:
             is_explosion = last == "loss_jump" and moment.record_count < self.most
             reason = last if is_explosion else ""
         return State(reason != "", reason, tuple(memories), due_count)
+
+    def rest(self, state: State, moment: Moment) -> Rest:
+        """Return how long nothing is due after ``moment``, given the state after it and no record meanwhile."""
+        return shortest([rule.rest(memory, moment) for rule, memory in zip(self.rules, state.memories, strict=True)])
 
     def __or__(self, other: Schedule) -> Schedule:
         rules = sorted((*self.rules, *other.rules), key=lambda rule: REASONS.index(rule.reason))
@@ -122,8 +138,8 @@ def early(count: int = 20, until: int = 100) -> Schedule:
 def each_epoch(share: float = 0.02) -> Schedule:
     """Return a schedule that is due at the first batch of an epoch.
 
-    After 20 epochs only where the training since its last record took long enough that one record costs at most
-    ``share`` of it, so that epochs of a few batches do not cost more than is allowed.
+    After 20 epochs, or 30 seconds of training, only where the training since its last record took long enough that one
+    record costs at most ``share`` of it, so that short epochs do not cost more than is allowed.
 
     Raises:
         ArgumentError: If ``share`` is not in (0, 1].
@@ -172,7 +188,7 @@ def default(share: float = 0.02) -> Schedule:
     """Return what a callback without a schedule does: the beginning, each epoch, jumps, and what the budget allows.
 
     Epochs and jumps, which do not ask for the total, get half and a quarter of the share, and the budget what they
-    leave, so that all together stay within it once the beginning (early records, 20 epochs) is paid.
+    leave, so that all together stay within it once the beginning (early records, first epochs) is paid.
 
     Example:
         >>> print(default())

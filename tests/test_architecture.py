@@ -57,7 +57,7 @@ MAP: dict[str, set[str]] = {
     "journal": {"baseline", "instrument.observation", "network", "records", "schema", "sums", "windows"},
     "callback": {
         "accounts", "arguments", "baseline", "census", "errors", "framework", "instrument", "journal", "network",
-        "records", "schedule", "schema", "sites", "store.sink",
+        "occasions", "records", "schedule", "schema", "sites", "store.sink",
     },
     "demo": {"callback", "errors", "framework", "report", "run", "schedule"},
 }  # fmt: skip

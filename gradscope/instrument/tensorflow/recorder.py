@@ -81,6 +81,7 @@ class Recorder:
         self._own: Any = None
         self._seen: Any = None
         self._number = 0
+        self._armed = False
         self._observes = False
         self._histograms = False
         self.recorded: Recorded | None = None
@@ -99,16 +100,19 @@ class Recorder:
         if own != self._step:
             self._own = own
         self._model.train_function = self._step
+        self._armed = True
 
     def disarm(self) -> None:
         """Leave the model as it was found, whatever has happened since `arm`."""
+        self._armed = False
         if self._model.train_function == self._step:
             self._model.train_function = self._own
         self._feed.release()
 
     def note_plain_step(self) -> None:
         """Remember that the training's own function has run on its own iterator, and so is traced as it would be."""
-        self.disarm()  # where no step came although one was armed for, as in a training loop of the user's own
+        if self._armed:  # and no step came, as in a training loop of the user's own
+            self.disarm()
         self._seen = self._model.train_function
 
     def again(self, batch: Any) -> Observation:
@@ -125,6 +129,7 @@ class Recorder:
     def _step(self, iterator: Any) -> Any:
         own = self._own
         self._model.train_function = own  # first of all, so that nothing stays swapped, whatever is raised
+        self._armed = False
         started = time.perf_counter()
         if not hasattr(iterator, "element_spec"):
             return own(iterator)  # `train_on_batch`, after another callback has raised before the step armed for
