@@ -142,9 +142,10 @@ class Recorder:
             return own(iterator)  # at the end of the data the training's own step still draws its random numbers
         if own is not self._seen:
             self._observes = self._observes and _is_built(self._model, batches[0])
-        builds = self._observes and self._built_for != (own, iterator.element_spec)
+        traced = self._traced()
         observed = self._observe(batches[0], iterator.element_spec, own) if self._observes else None
         feed = self._feed.same_batch(batches[0], iterator.element_spec) if generated else iter(batches)
+        is_setup = self._traced() != traced
         step_started = time.perf_counter()
         logs = own(feed)
         step_seconds = time.perf_counter() - step_started
@@ -153,8 +154,12 @@ class Recorder:
         self.batch = batches[0]
         if observed is not None:
             self.recorded = self._with_updates(*observed, batches[0], executions)
-        self.timing = Timing(step_seconds, time.perf_counter() - started - step_seconds, builds)
+        self.timing = Timing(step_seconds, time.perf_counter() - started - step_seconds, is_setup)
         return logs
+
+    def _traced(self) -> tuple[Replay | None, int]:
+        """Return what changes whenever something is traced."""
+        return self._replay, 0 if self._replay is None else self._replay.trace_count
 
     def _observe(self, batch: Any, spec: Any, own: Any) -> tuple[Observation, Any] | None:
         """Return the numbers of the batch and a copy of the weights; None where that failed."""
