@@ -49,14 +49,16 @@ def finite_site_sums(
     demand_shapes(z, a, backward)
     matrix = sampling.positions_first(z, unit_axis)
     sample = sampling.sample(matrix, None, sampling.spatial_shape(z, unit_axis), phase=phase)
-    weights = None if sample.kept is None else ops.cast(sample.kept, "float32")
-    rows = sampling.sizes(matrix)[0] if weights is None else ops.sum(weights)
-    looked = _Look(sample, weights, ops.cast(rows, "float32"), unit_axis)
+    rows = sample.rows
+    if rows is not None:  # a length that depends on the phase; no compiler is asked here, and no mask needed
+        rows = rows[: ops.sum(ops.cast(sample.kept, "int32"))]
+    count_of_rows = sampling.sizes(matrix if rows is None else rows)[0]
+    looked = _Look(rows, ops.cast(count_of_rows, "float32"), unit_axis)
     of_z = _part(z, looked)
     of_a = of_z if a is None else _part(a, looked)
     of_dz = None if backward is None else _part(backward, looked)
     found = tails(of_z.seen, limits)
-    tail_counts = Tails(*(_counted(flag, looked) for flag in found))
+    tail_counts = Tails(*(_counted(flag) for flag in found))
     nonfinite_count = _zero_if_finite([of_z, *([] if a is None else [of_a]), *([] if of_dz is None else [of_dz])])
     pre = _moments(of_z, looked)
     post = pre if a is None else _moments(of_a, looked)
@@ -98,14 +100,12 @@ class _Look(NamedTuple):
     """Which positions are looked at.
 
     Attributes:
-        sample: The positions.
-        weights: 1 for each of them, 0 past the end; None where all count.
-        count: Positions that count, a scalar.
+        rows: Their indices; None for all.
+        count: How many, a scalar.
         unit_axis: The axis that holds the units.
     """
 
-    sample: sampling.Sample
-    weights: Tensor | None
+    rows: Tensor | None
     count: Tensor
     unit_axis: int
 
@@ -135,7 +135,8 @@ def _part(x: Tensor, looked: _Look) -> _Part:
         x = ops.moveaxis(x, looked.unit_axis, -1)
     matrix = sampling.positions_first(x, -1)
     low, high = _by_unit(ops.min, x, math.inf), _by_unit(ops.max, x, -math.inf)
-    return _Part(matrix, sampling.sampled(matrix, looked.sample), low, high)
+    seen = matrix if looked.rows is None else ops.take(matrix, looked.rows, axis=0)
+    return _Part(matrix, seen, low, high)
 
 
 def _by_unit(extreme: Callable[..., Tensor], x: Tensor, initial: float) -> Tensor:
@@ -153,28 +154,19 @@ def _zero_if_finite(parts: list[_Part]) -> Tensor:
     return ops.where(ops.all(ops.isfinite(ranges)), 0.0, math.nan)
 
 
-def _weighted(x: Tensor, looked: _Look) -> Tensor:
-    return x if looked.weights is None else x * looked.weights
-
-
-def _total(x: Tensor, looked: _Look) -> Tensor:
-    """Return the sum by unit over the positions that are looked at."""
-    return ops.sum(_weighted(x, looked), axis=0)
-
-
-def _counted(flag: Any, looked: _Look) -> Tensor:
+def _counted(flag: Any) -> Tensor:
     """Return how many entries of each unit a flag of `tails` is true of: a scalar where that is constant."""
     if flag is None or isinstance(flag, float):
         return ops.convert_to_tensor(0.0 if flag is None else flag, "float32")
-    return _total(ops.cast(flag, "float32"), looked)
+    return ops.sum(ops.cast(flag, "float32"), axis=0)
 
 
 def _moments(part: _Part, looked: _Look) -> _Moments:
     scale = power_of_two_below(ops.maximum(part.high, -part.low))
     x = part.seen / scale
     divisor = ops.maximum(looked.count, 1.0)
-    rough = _total(x, looked) / divisor
-    deviation = _weighted(x - rough, looked)
+    rough = ops.sum(x, axis=0) / divisor
+    deviation = x - rough
     correction = ops.sum(deviation, axis=0) / divisor
     squares = ops.sum(ops.square(deviation), axis=0)
     m2 = squares - ops.square(correction) * divisor
@@ -222,7 +214,7 @@ def _activation_sums(
         low_count=low,
         high_count=high,
         inactive_count=inactive,
-        zero_count=ops.sum(_counted(ops.equal(a.seen, 0.0), looked)),
+        zero_count=ops.sum(_counted(ops.equal(a.seen, 0.0))),
         pre_count=entries,
         pre_scale=pre_scale,
         pre_mean=pre_mean,
@@ -260,7 +252,7 @@ def _unit_sums(
         scale=moments.scale,
         mean=moments.rough + moments.correction,
         m2=moments.m2,
-        abs_sum=_total(ops.absolute(moments.scaled), looked),
+        abs_sum=ops.sum(ops.absolute(moments.scaled), axis=0),
     )
 
 
@@ -271,10 +263,10 @@ def _backward_sums(
     entries = looked.count * ops.cast(ops.size(dz.low), "float32")
     return BackwardSums(
         entries=entries,
-        zero_count=ops.sum(_counted(ops.equal(dz.seen, 0.0), looked)),
+        zero_count=ops.sum(_counted(ops.equal(dz.seen, 0.0))),
         finite_count=entries,
         scale=scale,
-        square_sum=ops.sum(_total(ops.square(dz.seen / scale), looked)),
+        square_sum=ops.sum(ops.square(dz.seen / scale)),
         factor=ops.cast(samples, "float32") / ops.cast(loss_scale, "float32"),
         nonfinite_count=nonfinite_count,
     )

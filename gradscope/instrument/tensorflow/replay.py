@@ -10,7 +10,7 @@ finite is run again through the general ones, which are traced when they are fir
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,7 @@ from gradscope.instrument.taps import Application, Tracer, position_mask, taps
 from gradscope.instrument.tensorflow.framework import tf
 from gradscope.instrument.tensorflow.graph_functions import take_graph_functions
 from gradscope.instrument.tensorflow.grappler import as_written
+from gradscope.instrument.tensorflow.kernels import filled, packed, reshaping_sums, stacked, unit_matrix
 from gradscope.instrument.tensorflow.profiles import Profiles
 from gradscope.instrument.tensorflow.sharing import shared
 from gradscope.instrument.tensorflow.silence import loss_scale, silenced, variable_path
@@ -30,7 +31,7 @@ from gradscope.instrument.tensorflow.trace import TensorFlowTrace
 from gradscope.instrument.tensorflow.variables import Restoration, side_effects, written_variables
 from gradscope.network import Network, NotMeasured, Profile, Site, Variable
 from gradscope.sites import LayerFilter, describe, own_variables, owners, places, role, selected, unit_axes
-from gradscope.statistics.activations import SiteSums, backward_sums, histogram_sample, site_sums, softmax_sums
+from gradscope.statistics.activations import histogram_sample, site_sums, softmax_sums
 from gradscope.statistics.finite import finite_gradient_sums, finite_site_sums
 from gradscope.statistics.gradients import gradient_sums, touched_row_sums
 from gradscope.sums import (
@@ -156,8 +157,8 @@ class Replay:
 
     def _site_outputs(self, tracer: Tracer, samples: Any, scale: Any, number: Any, histograms: Any) -> dict[str, Any]:
         profiles = Profiles()
-        general, finite = shared(_packed(site_sums)), shared(_packed(finite_site_sums))
-        reshaping, sampled = shared(_packed(_reshaping_sums)), shared(histogram_sample)
+        general, finite = shared(packed(site_sums)), shared(packed(finite_site_sums))
+        reshaping, sampled = shared(packed(reshaping_sums)), shared(histogram_sample)
         rows: list[Any] = []
         unit_rows: list[Any] = []
         for_histograms: list[tuple[Any, dict[str, Any]]] = []
@@ -189,7 +190,7 @@ class Replay:
             else:
                 row, by_unit = general(z, a, bounds, backward=backward, **scales, **where)
             softmax = _softmax(application, a, mask)
-            rows.append(tf.concat([row, _filled(SoftmaxSums, softmax)], axis=0))
+            rows.append(tf.concat([row, filled(SoftmaxSums, softmax)], axis=0))
             if units is not None:
                 unit_rows.append(by_unit)
             for_histograms.append((a, where))
@@ -221,7 +222,7 @@ class Replay:
         owner = owners(self._model, self._places)
         layers = {place.key: place.layer for place in self._places}
         inside = {id(variable): place for place in self._places for variable in own_variables(place.layer)}
-        summed = shared(_stacked(finite_gradient_sums if self._finite else gradient_sums))
+        summed = shared(stacked(finite_gradient_sums if self._finite else gradient_sums))
         rows: list[Any] = []
         for seen in gradients.values():
             path = variable_path(seen.variable)
@@ -242,7 +243,7 @@ class Replay:
             else:
                 axes = unit_axes(seen.variable, layer) if kind == "kernel" else None
                 gradient = tf.ensure_shape(seen.gradient, shape)  # behind a loop the tape does not know it
-                rows.append(summed(gradient, axes))
+                rows.append(summed(*unit_matrix(gradient, axes)))
         return tf.stack(rows) if rows else tf.zeros((0, len(GradientSums._fields)))
 
     # Below: on the host.
@@ -341,31 +342,6 @@ def _softmax(application: Application, probabilities: Any, mask: Any) -> Softmax
     )
 
 
-def _reshaping_sums(a: Any, backward: Any, *, samples: Any, loss_scale: Any, **where: Any) -> SiteSums:
-    """Return the sums of a function that changes the shape, such as glu, of which only the outcome is looked at."""
-    sums = site_sums(a, a, None, **where)
-    nothing = {"pre_count": 0.0, "pre_min": math.inf, "pre_max": -math.inf}
-    arriving = None
-    if backward is not None:
-        arriving = backward_sums(backward, samples=samples, loss_scale=loss_scale, **where)
-    return SiteSums(sums.activation._replace(**nothing), sums.units, arriving)
-
-
-def _packed(kernel: Callable[..., SiteSums]) -> Callable[..., tuple[Any, Any]]:
-    """Return a kernel's scalars as one tensor and its sums by unit as another: each output costs time at every call."""
-
-    def packed(*arguments: Any, **keywords: Any) -> tuple[Any, Any]:
-        sums = kernel(*arguments, **keywords)
-        scalars = tf.concat([tf.stack(list(sums.activation)), _filled(BackwardSums, sums.backward)], axis=0)
-        return scalars, tf.reshape(tf.stack(list(sums.units)), [-1])
-
-    return packed
-
-
-def _stacked(kernel: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda *arguments: tf.stack(list(kernel(*arguments)))
-
-
 def _histogram_outputs(sampled: Any, tensors: list[tuple[Any, dict[str, Any]]], wanted: Any) -> dict[str, Any]:
     """Return activations of all sites in a row, and how many are whose; nothing where they are not ``wanted``."""
 
@@ -388,10 +364,6 @@ def _is_finite(arrays: dict[str, NDArray[Any]]) -> bool:
         backward = len(ActivationSums._fields) + BackwardSums._fields.index("nonfinite_count")
         counts.append(arrays["sites"][:, (forward, backward)].ravel())
     return not np.isnan(np.concatenate(counts)).any()
-
-
-def _filled(kind: Any, sums: Any) -> Any:
-    return tf.zeros((len(kind._fields),)) if sums is None else tf.stack(list(sums))
 
 
 def _step_output(model: Any, loss: Any, scale: Any, samples: Any) -> Any:

@@ -27,3 +27,8 @@ def shared(kernel: Callable[..., Any]) -> Callable[..., Any]:
         return by_pattern[pattern](*arguments, **keywords)
 
     return call
+
+
+def of_any_size(tensor: Any) -> Any:
+    """Return ``tensor`` without its static sizes: else the first is traced with its own, and the second once more."""
+    return tf.compat.v1.placeholder_with_default(tensor, [None] * tensor.shape.rank)
