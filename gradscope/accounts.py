@@ -15,9 +15,8 @@ class Accounts:
     """The accounts of one training, begun when they are made."""
 
     def __init__(self) -> None:
-        self._begun = time.perf_counter()
+        self._begun = time.perf_counter()  # moved on by whatever is not the training's own
         self._paused_at: float | None = None
-        self._paused_seconds = 0.0
         self.seconds = {"setup": 0.0, "early": 0.0, "each_epoch": 0.0, "running": 0.0}
         self.record_count = 0
         self.record_seconds = math.nan
@@ -26,8 +25,7 @@ class Accounts:
     @property
     def training_seconds(self) -> float:
         """The training's own seconds so far: recording, set-up and validation left out."""
-        now = time.perf_counter() if self._paused_at is None else self._paused_at
-        return now - self._begun - self._paused_seconds - sum(self.seconds.values())
+        return (time.perf_counter() if self._paused_at is None else self._paused_at) - self._begun
 
     @property
     def costs(self) -> Costs:
@@ -44,6 +42,7 @@ class Accounts:
     def charge(self, reason: str, seconds: float, *, is_record: bool) -> None:
         """Charge ``seconds`` to ``reason``: ``setup``, or why the schedule recorded the step."""
         self.seconds[_ACCOUNTS.get(reason, "running")] += seconds
+        self._begun += seconds
         if is_record:
             self.record_count += 1
         if is_record and reason != "setup":
@@ -57,5 +56,5 @@ class Accounts:
     def resume(self) -> None:
         """Let the training's clock go on."""
         if self._paused_at is not None:
-            self._paused_seconds += time.perf_counter() - self._paused_at
+            self._begun += time.perf_counter() - self._paused_at
             self._paused_at = None

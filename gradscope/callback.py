@@ -29,8 +29,9 @@ from gradscope.errors import ArgumentError, GradscopeError, ModelError
 from gradscope.framework import keras
 from gradscope.journal import Journal
 from gradscope.network import Network, NotMeasured
+from gradscope.occasions import NO_REST, Moment
 from gradscope.records import EpochRecord, NetworkChange, Record, Session, SessionEnd
-from gradscope.schedule import Moment, Schedule, from_argument
+from gradscope.schedule import Schedule, from_argument
 from gradscope.sites import LayerFilter, describe, fingerprint, places, selected
 from gradscope.store.sink import MemorySink, Previous, Sink
 
@@ -127,6 +128,8 @@ class GradScope(Callback):
         self._loss = self._loss_sum = math.nan
         self._accounts = Accounts()
         self._state = self._schedule.init()
+        self._rest = NO_REST
+        self._passed: list[float] = []
         self._census = Census()
         self._live: Live | None = None
 
@@ -166,7 +169,7 @@ class GradScope(Callback):
         self._recorder = self._journal = None
         self._session_written = False
         self._loss = math.nan
-        self._state = self._schedule.init()
+        self._state, self._rest, self._passed = self._schedule.init(), NO_REST, []
         self._accounts = Accounts()
         self._census = Census()
         replicas = int(model.distribute_strategy.num_replicas_in_sync)
@@ -188,33 +191,19 @@ class GradScope(Callback):
     @_harmless
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         self._batch_begun = batch
-        if self._broken or self._recorder is None:
-            return
-        accounts = self._accounts
-        moment = Moment(
-            step=self._step,
-            start_step=self._start_step,
-            epoch=self._epoch,
-            first_in_epoch=self._first_in_epoch,
-            loss=self._loss,
-            training_seconds=accounts.training_seconds,
-            early_seconds=accounts.seconds["early"],
-            epoch_seconds=accounts.seconds["each_epoch"],
-            running_seconds=accounts.seconds["running"],
-            record_seconds=accounts.record_seconds,
-            record_count=accounts.record_count,
-        )
-        self._state = self._schedule.update(self._state, moment)
-        if self._state.due:
-            histograms = self._journal is None or self._journal.histogram_due
-            self._recorder.arm(observe=True, histograms=histograms)
-        elif self._journal is not None and self._census.wants_more:
-            self._recorder.arm(observe=False)
+        resting = self._rest.lasts(self._step, self._accounts.training_seconds, self._loss)
+        if resting and not self._first_in_epoch:  # no more than this at most batches: some take no millisecond
+            self._passed.append(self._loss)
+        elif self._recorder is not None and not self._broken:
+            begun = time.perf_counter()
+            self._ask(self._recorder)
+            self._accounts.charge("asking", time.perf_counter() - begun, is_record=False)
 
     @_harmless
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         begun = time.perf_counter()
-        batch = self._last_trained(batch)
+        if batch != self._batch_begun:
+            batch = self._last_trained(batch)
         self._see_loss(batch, logs)
         recorder = self._recorder
         if recorder is not None and not self._broken:
@@ -266,6 +255,34 @@ class GradScope(Callback):
         self._look_back()
         self._write(SessionEnd(max(self._step - 1, 0), time.time(), self._accounts.costs))
 
+    def _ask(self, recorder: Recorder) -> None:
+        """Ask the schedule about the step that begins, and arm the recorder where it is due."""
+        accounts = self._accounts
+        moment = Moment(
+            step=self._step,
+            start_step=self._start_step,
+            epoch=self._epoch,
+            first_in_epoch=self._first_in_epoch,
+            loss=self._loss,
+            training_seconds=accounts.training_seconds,
+            early_seconds=accounts.seconds["early"],
+            epoch_seconds=accounts.seconds["each_epoch"],
+            running_seconds=accounts.seconds["running"],
+            record_seconds=accounts.record_seconds,
+            record_count=accounts.record_count,
+            passed=tuple(self._passed),
+        )
+        self._passed.clear()
+        self._state = self._schedule.update(self._state, moment)
+        self._rest = NO_REST
+        if self._state.due:
+            histograms = self._journal is None or self._journal.histogram_due
+            recorder.arm(observe=True, histograms=histograms)
+        elif self._journal is not None and self._census.wants_more:
+            recorder.arm(observe=False)
+        else:
+            self._rest = self._schedule.rest(self._state, moment)
+
     def _check_model(self) -> None:
         """Raise what is wrong with the model, before the first step."""
         model = self._trained
@@ -282,14 +299,14 @@ class GradScope(Callback):
                 raise ArgumentError("layers is a function that chooses no layer of the model, so nothing is recorded.")
 
     def _last_trained(self, batch: int) -> int:
-        """Return the last batch that was trained: Keras counts a short last execution in full."""
+        """Return the last batch of several in one execution: Keras counts a short last execution in full."""
         parameters: Any = cast("Any", self).params
         steps: int | None = parameters["steps"] if parameters else None
         return batch if steps is None else min(batch, steps - 1)
 
     def _see_loss(self, batch: int, logs: Mapping[str, Any] | None) -> None:
         """Recover the batch's own loss from the epoch's running mean, which is on the host already."""
-        mean = (logs or {}).get("loss")
+        mean = logs.get("loss") if logs else None
         if mean is None:
             return
         total = float(mean) * (batch + 1)

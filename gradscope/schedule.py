@@ -6,55 +6,30 @@ known as a batch begins, clock included. Schedules are joined by ``|``: due if a
 
 from __future__ import annotations
 
-import math
-from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, replace
 from numbers import Integral, Real
-from typing import ClassVar, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple
 
 from gradscope.errors import ArgumentError
+from gradscope.occasions import (
+    Budget,
+    EachEpoch,
+    Early,
+    Every,
+    LossJump,
+    Memory,
+    Moment,
+    Rest,
+    Rule,
+    geometric_offsets,
+    shortest,
+)
 
 REASONS: Final = ("early", "each_epoch", "every", "budget", "loss_jump")
 """Why a step is recorded. Where several apply, the first of them is named and charged."""
 
 MOST_RECORDS: Final = 20_000
 """Full records that a run keeps."""
-
-_FREE_EPOCHS: Final = 20
-_BURST: Final = 3  # steps recorded after a jump: the one that jumped is over when its loss is known
-_WINDOW: Final = 50
-_KNOWN_LOSSES: Final = 20
-_JUMP: Final = 6  # median absolute deviations: 4 standard deviations of normal noise, once in 30,000 steps
-
-
-class Moment(NamedTuple):
-    """What is known as a batch begins. Seconds are of this training, set-up left out.
-
-    Attributes:
-        step: Step that begins, counted from 0 over the whole run.
-        start_step: Step at which this training began.
-        epoch: Epoch, counted from 0.
-        first_in_epoch: True for the first batch of an epoch.
-        loss: Loss of the batch before; NaN where unknown.
-        training_seconds: The training's own, recording left out.
-        early_seconds: Charged so far to records with reason ``early``.
-        epoch_seconds: Charged so far to records with reason ``each_epoch``.
-        running_seconds: Charged so far to all other records.
-        record_seconds: Expected cost of one record; NaN before the first.
-        record_count: Records that the run holds.
-    """
-
-    step: int
-    start_step: int
-    epoch: int
-    first_in_epoch: bool
-    loss: float
-    training_seconds: float
-    early_seconds: float
-    epoch_seconds: float
-    running_seconds: float
-    record_seconds: float
-    record_count: int
 
 
 class State(NamedTuple):
@@ -69,7 +44,7 @@ class State(NamedTuple):
 
     due: bool
     reason: str
-    memories: tuple[_Memory, ...]
+    memories: tuple[Memory, ...]
     due_count: int
 
 
@@ -85,12 +60,12 @@ class Schedule:
         >>> schedule = early(count=3, until=8) | every(1000)
         >>> print(schedule)
         early(count=3, until=8) | every(1000)
-        >>> moment = Moment(0, 0, 0, True, math.nan, 0.0, 0.0, 0.0, 0.0, math.nan, 0)
+        >>> moment = Moment(0, 0, 0, True, float("nan"), 0.0, 0.0, 0.0, 0.0, float("nan"), 0)
         >>> schedule.update(schedule.init(), moment).reason
         'early'
     """
 
-    rules: tuple[_Rule, ...]
+    rules: tuple[Rule, ...]
     most: int | None = None
 
     def init(self) -> State:
@@ -98,8 +73,8 @@ class Schedule:
         return State(False, "", tuple(rule.init() for rule in self.rules), 0)
 
     def update(self, state: State, moment: Moment) -> State:
-        """Return the state after ``moment``; to be called once for each batch, in order."""
-        memories: list[_Memory] = []
+        """Return the state after ``moment``; to be called in order, for each batch that does not begin in a `rest`."""
+        memories: list[Memory] = []
         reason = last = ""
         for rule, memory in zip(self.rules, state.memories, strict=True):
             memory, wants = rule.update(memory, moment)
@@ -115,6 +90,10 @@ class Schedule:
             is_explosion = last == "loss_jump" and moment.record_count < self.most
             reason = last if is_explosion else ""
         return State(reason != "", reason, tuple(memories), due_count)
+
+    def rest(self, state: State, moment: Moment) -> Rest:
+        """Return how long nothing is due after ``moment``, given the state after it and no record meanwhile."""
+        return shortest([rule.rest(memory, moment) for rule, memory in zip(self.rules, state.memories, strict=True)])
 
     def __or__(self, other: Schedule) -> Schedule:
         rules = sorted((*self.rules, *other.rules), key=lambda rule: REASONS.index(rule.reason))
@@ -134,7 +113,7 @@ def every(n: int) -> Schedule:
         >>> print(every(100))
         every(100)
     """
-    return Schedule((_Every(_positive(n, f"every({n!r})", "every(100)")),))
+    return Schedule((Every(_positive(n, f"every({n!r})", "every(100)")),))
 
 
 def early(count: int = 20, until: int = 100) -> Schedule:
@@ -153,19 +132,19 @@ def early(count: int = 20, until: int = 100) -> Schedule:
     """
     count = _positive(count, f"early(count={count!r})", "early(count=20)")
     until = _positive(until, f"early(until={until!r})", "early(until=100)")
-    return Schedule((_Early(count, until, _geometric_offsets(count, until)),))
+    return Schedule((Early(count, until, geometric_offsets(count, until)),))
 
 
 def each_epoch(share: float = 0.02) -> Schedule:
     """Return a schedule that is due at the first batch of an epoch.
 
-    After 20 epochs only where the training since its last record took long enough that one record costs at most
-    ``share`` of it, so that epochs of a few batches do not cost more than is allowed.
+    After 20 epochs, or 30 seconds of training, only where the training since its last record took long enough that one
+    record costs at most ``share`` of it, so that short epochs do not cost more than is allowed.
 
     Raises:
         ArgumentError: If ``share`` is not in (0, 1].
     """
-    return Schedule((_EachEpoch(_share(share, "each_epoch({!r})", "each_epoch(0.02)")),))
+    return Schedule((EachEpoch(_share(share, "each_epoch({!r})", "each_epoch(0.02)")),))
 
 
 def budget(share: float) -> Schedule:
@@ -177,7 +156,7 @@ def budget(share: float) -> Schedule:
     Raises:
         ArgumentError: If ``share`` is not in (0, 1].
     """
-    return Schedule((_Budget(_share(share, "budget({!r})", "budget(0.02)")),))
+    return Schedule((Budget(_share(share, "budget({!r})", "budget(0.02)")),))
 
 
 def loss_jump(share: float = 0.02) -> Schedule:
@@ -190,7 +169,7 @@ def loss_jump(share: float = 0.02) -> Schedule:
     Raises:
         ArgumentError: If ``share`` is not in (0, 1].
     """
-    return Schedule((_LossJump(_share(share, "loss_jump({!r})", "loss_jump(0.02)")),))
+    return Schedule((LossJump(_share(share, "loss_jump({!r})", "loss_jump(0.02)")),))
 
 
 def thinned(schedule: Schedule, most: int = MOST_RECORDS) -> Schedule:
@@ -209,7 +188,7 @@ def default(share: float = 0.02) -> Schedule:
     """Return what a callback without a schedule does: the beginning, each epoch, jumps, and what the budget allows.
 
     Epochs and jumps, which do not ask for the total, get half and a quarter of the share, and the budget what they
-    leave, so that all together stay within it once the beginning (early records, 20 epochs) is paid.
+    leave, so that all together stay within it once the beginning (early records, first epochs) is paid.
 
     Example:
         >>> print(default())
@@ -241,186 +220,14 @@ schedule=100.
     if schedule is None:
         return thinned(default(0.02 if share is None else share))
     if not isinstance(schedule, Schedule):
-        schedule = Schedule((_Every(_positive(schedule, f"schedule={schedule!r}", "schedule=100")),))
+        schedule = Schedule((Every(_positive(schedule, f"schedule={schedule!r}", "schedule=100")),))
     if share is not None:
         schedule = replace(schedule, rules=tuple(_limited(rule, share) for rule in schedule.rules))
     return thinned(schedule, MOST_RECORDS if schedule.most is None else min(schedule.most, MOST_RECORDS))
 
 
-class _Pace(NamedTuple):
-    """How many records a rule asked for, and the training seconds at the last of them."""
-
-    records: int = 0
-    seconds: float = -math.inf
-
-
-class _Losses(NamedTuple):
-    """The latest finite losses, in order of time and of size, and the burst that a jump began."""
-
-    window: tuple[float, ...] = ()
-    ordered: tuple[float, ...] = ()
-    was_finite: bool = False  # an unknown loss before the first known one is no explosion
-    has_exploded: bool = False
-    remaining: int = 0
-    seconds: float = -math.inf
-
-
-_Memory: TypeAlias = _Pace | _Losses | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Early:
-    count: int
-    until: int
-    offsets: frozenset[int]
-    reason: ClassVar = "early"
-
-    def init(self) -> _Memory:
-        return None
-
-    def update(self, memory: _Memory, moment: Moment) -> tuple[_Memory, bool]:
-        return memory, moment.step - moment.start_step in self.offsets
-
-    def __str__(self) -> str:
-        return f"early(count={self.count}, until={self.until})"
-
-
-def _geometric_offsets(count: int, until: int) -> frozenset[int]:
-    offsets = [0]
-    count = min(count, until)
-    for k in range(count):
-        offsets.append(max(offsets[-1] + 1, round(until ** (k / max(count - 1, 1)))))
-    return frozenset(offsets)
-
-
-@dataclass(frozen=True, slots=True)
-class _EachEpoch:
-    share: float
-    reason: ClassVar = "each_epoch"
-
-    def init(self) -> _Memory:
-        return _Pace()
-
-    def update(self, memory: _Memory, moment: Moment) -> tuple[_Memory, bool]:
-        if not moment.first_in_epoch:
-            return memory, False
-        assert isinstance(memory, _Pace)
-        if memory.records >= _FREE_EPOCHS and not _pays(self.share, 1, memory.seconds, moment):
-            return memory, False
-        return _Pace(memory.records + 1, moment.training_seconds), True
-
-    def __str__(self) -> str:
-        return f"each_epoch({self.share:g})"
-
-
-@dataclass(frozen=True, slots=True)
-class _Every:
-    n: int
-    share: float | None = None
-    reason: ClassVar = "every"
-
-    def init(self) -> _Memory:
-        return None
-
-    def update(self, memory: _Memory, moment: Moment) -> tuple[_Memory, bool]:
-        return memory, moment.step % self.n == 0 and (self.share is None or _affords(self.share, moment))
-
-    def __str__(self) -> str:
-        return f"every({self.n})" if self.share is None else f"every({self.n}) within {self.share:g}"
-
-
-@dataclass(frozen=True, slots=True)
-class _Budget:
-    share: float
-    reason: ClassVar = "budget"
-
-    def init(self) -> _Memory:
-        return _Pace()
-
-    def update(self, memory: _Memory, moment: Moment) -> tuple[_Memory, bool]:
-        if not _affords(self.share, moment):
-            return memory, False
-        assert isinstance(memory, _Pace)
-        if not _pays(self.share, 1, memory.seconds, moment):
-            return memory, False
-        return _Pace(memory.records + 1, moment.training_seconds), True
-
-    def __str__(self) -> str:
-        return f"budget({self.share:g})"
-
-
-@dataclass(frozen=True, slots=True)
-class _LossJump:
-    share: float
-    reason: ClassVar = "loss_jump"
-
-    def init(self) -> _Memory:
-        return _Losses()
-
-    def update(self, memory: _Memory, moment: Moment) -> tuple[_Memory, bool]:
-        assert isinstance(memory, _Losses)
-        window, ordered, was_finite, has_exploded, remaining, seconds = memory
-        loss = moment.loss
-        if math.isfinite(loss):
-            is_jump = _is_jump(loss, ordered) and _pays(self.share, _BURST, seconds, moment)
-            window, ordered = _slid(window, ordered, loss)
-            was_finite = True
-        else:
-            is_jump = was_finite and (not has_exploded or _pays(self.share, _BURST, seconds, moment))
-            has_exploded = has_exploded or was_finite
-            was_finite = False
-        if is_jump:
-            remaining, seconds = _BURST, moment.training_seconds
-        is_due = remaining > 0
-        return _Losses(window, ordered, was_finite, has_exploded, remaining - is_due, seconds), is_due
-
-    def __str__(self) -> str:
-        return f"loss_jump({self.share:g})"
-
-
-_Rule: TypeAlias = _Early | _EachEpoch | _Every | _Budget | _LossJump
-
-
-def _slid(
-    window: tuple[float, ...], ordered: tuple[float, ...], loss: float
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """The window with ``loss`` in it and without the oldest; kept sorted too, for sorting it anew takes longer."""
-    if len(window) == _WINDOW:
-        oldest = bisect_left(ordered, window[0])
-        ordered = ordered[:oldest] + ordered[oldest + 1 :]
-        window = window[1:]
-    at = bisect_right(ordered, loss)
-    return (*window, loss), (*ordered[:at], loss, *ordered[at:])
-
-
-def _is_jump(loss: float, ordered: tuple[float, ...]) -> bool:
-    """Whether ``loss`` lies more than `_JUMP` median absolute deviations above the median of ``ordered``."""
-    count = len(ordered)
-    if count < _KNOWN_LOSSES:
-        return False
-    half, quarter = count // 2, count // 4
-    median = ordered[half]
-    excess = loss - median
-    # At most half of the losses lie strictly between these two, so that the deviation is no smaller than the nearer of
-    # them: nearly every loss is acquitted without computing it.
-    if excess <= _JUMP * min(median - ordered[quarter], ordered[quarter + half + 1] - median):
-        return False
-    return excess > _JUMP * sorted(abs(other - median) for other in ordered)[half]
-
-
-def _affords(share: float, moment: Moment) -> bool:
-    """Whether all records and one more stay within ``share`` of the training; one of unknown cost does."""
-    spent = moment.early_seconds + moment.epoch_seconds + moment.running_seconds
-    return not spent + moment.record_seconds > share * moment.training_seconds
-
-
-def _pays(share: float, records: int, since: float, moment: Moment) -> bool:
-    """Whether ``share`` of the training since then pays for so many records; unknown costs it does."""
-    return not records * moment.record_seconds > share * (moment.training_seconds - since)
-
-
-def _limited(rule: _Rule, share: float) -> _Rule:
-    if isinstance(rule, _Early):
+def _limited(rule: Rule, share: float) -> Rule:
+    if isinstance(rule, Early):
         return rule
     return replace(rule, share=share if rule.share is None else min(share, rule.share))
 

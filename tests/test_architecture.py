@@ -36,7 +36,8 @@ MAP: dict[str, set[str]] = {
     "records": {"network"},
     "sums": {"errors", "schema", "network"},
     "windows": {"errors", "schema", "sums"},
-    "schedule": {"errors"},
+    "occasions": set(),
+    "schedule": {"errors", "occasions"},
     "baseline": set(),
     "store": {"errors", "schema", "network", "records"},
     "diagnose": {"errors", "schema", "network", "store"},
@@ -58,7 +59,7 @@ MAP: dict[str, set[str]] = {
     "journal": {"baseline", "instrument.observation", "network", "records", "schema", "sums", "windows"},
     "callback": {
         "accounts", "arguments", "baseline", "census", "errors", "framework", "instrument", "journal", "network",
-        "records", "schedule", "schema", "sites", "store.sink",
+        "occasions", "records", "schedule", "schema", "sites", "store.sink",
     },
     "inspection": {
         "diagnose", "errors", "framework", "instrument", "journal", "network", "records", "sites", "store.frames",

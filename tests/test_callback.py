@@ -196,7 +196,7 @@ def test_one_value_a_unit_and_statistic_and_1024_samples_a_site_leave_the_device
             replays.append(vars(scope)["_recorder"]._replay)  # what leaves the device is seen nowhere else
 
     fitted(compiled(model), [scope, Takes()], images, np.arange(32) % CLASSES, batch_size=32, epochs=1)
-    outputs = replays[0]._function([images, np.arange(32) % CLASSES], 0)
+    outputs = replays[0]._function([images, np.arange(32) % CLASSES], 0, True)
     sites, units, variables = 2, 7 + CLASSES, 4
     sums = sum(len(kind._fields) for kind in (ActivationSums, BackwardSums, SoftmaxSums))
     shapes = {name: tuple(tensor.shape) for name, tensor in outputs.items()}

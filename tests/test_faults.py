@@ -105,15 +105,20 @@ def fails_when_it_runs(*arguments: Any, **keywords: Any) -> Any:
     return KERNEL(*arguments, **keywords)
 
 
-KERNEL = replay.site_sums
+KERNEL = replay.finite_site_sums
 FAULTS = {
     "a kernel that fails while it is traced": (
         replay,
-        "site_sums",
+        "finite_site_sums",
         raising("out of ideas"),
         "RuntimeError: out of ideas",
     ),
-    "a kernel that fails when it runs": (replay, "site_sums", fails_when_it_runs, "a kernel that fails when it runs"),
+    "a kernel that fails when it runs": (
+        replay,
+        "finite_site_sums",
+        fails_when_it_runs,
+        "a kernel that fails when it runs",
+    ),
     "decoding": (replay, "decoded", raising("no such field"), "no such field"),
     "the journal": (journal, "activation_row", raising("no ratio"), "no ratio"),
     "the norms of the updates": (recorder.Updates, "norms", raising("no norm"), "no norm"),
@@ -138,7 +143,7 @@ def test_a_failure_while_recording_warns_once_and_changes_nothing(
 def test_where_warnings_are_errors_the_cause_is_printed_and_the_training_goes_on(
     bare: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(replay, "site_sums", raising("out of ideas"))
+    monkeypatch.setattr(replay, "finite_site_sums", raising("out of ideas"))
     assert differences(state(train, [GradScope(schedule=1, quiet=True)]), bare) == []
     assert capsys.readouterr().err.count("out of ideas") == 1
 
@@ -159,7 +164,7 @@ def test_a_failure_at_the_first_step_of_a_model_that_nothing_has_built_changes_n
         return trained(compiled(Unbuilt()), callbacks)
 
     bare = state(train, [])
-    monkeypatch.setattr(replay, "site_sums", raising("out of ideas"))
+    monkeypatch.setattr(replay, "finite_site_sums", raising("out of ideas"))
     with pytest.warns(UserWarning, match="out of ideas"):
         assert differences(state(train, [GradScope(schedule=1, quiet=True)]), bare) == []
 
@@ -212,7 +217,7 @@ def test_ctrl_c_while_the_step_is_traced_leaves_nothing_behind(monkeypatch: pyte
     def kernel(*arguments: Any, **keywords: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(replay, "site_sums", kernel)
+    monkeypatch.setattr(replay, "finite_site_sums", kernel)
     assert differences(state(interrupted(0), [GradScope(schedule=1)]), bare) == []
 
 

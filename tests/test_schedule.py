@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradscope.errors import ArgumentError
+from gradscope.occasions import NO_REST
 from gradscope.schedule import (
     MOST_RECORDS,
     REASONS,
@@ -35,11 +36,12 @@ class Recorded(NamedTuple):
 
 
 class Training(NamedTuple):
-    """A simulated training: what was recorded, and the seconds at its end."""
+    """A simulated training: what was recorded, the seconds at its end, and how often the schedule was asked."""
 
     records: list[Recorded]
     training_seconds: float
     charged: dict[str, float]
+    asked: int
 
     def steps(self, *reasons: str) -> list[int]:
         return [r.moment.step for r in self.records if not reasons or r.reason in reasons]
@@ -57,8 +59,12 @@ def train(
     noise: float = 0.0,
     seed: int = 0,
     record_count: int = 0,
+    rests: bool = False,
 ) -> Training:
-    """Simulate a training whose steps and records take noisy times; the expected cost is the mean of the last 20."""
+    """Simulate a training whose steps and records take noisy times; the expected cost is the mean of the last 20.
+
+    Asked at every batch, or, if it ``rests``, only where no rest lasts.
+    """
     random = np.random.default_rng(seed)
     step_times = (step_seconds * random.lognormal(0.0, noise, steps)).tolist()
     record_times = (record_seconds * random.lognormal(0.0, noise, steps)).tolist()
@@ -66,6 +72,7 @@ def train(
     charged = {"early": 0.0, "each_epoch": 0.0, "running": 0.0}
     costs: list[float] = []
     records: list[Recorded] = []
+    rest, passed, asked = NO_REST, list[float](), 0
     for i in range(steps):
         moment = Moment(
             step=start_step + i,
@@ -79,15 +86,22 @@ def train(
             running_seconds=charged["running"],
             record_seconds=sum(costs[-20:]) / len(costs[-20:]) if costs else math.nan,
             record_count=record_count + len(records),
+            passed=tuple(passed),
         )
+        seconds += step_times[i]
+        before, loss = loss, losses[i] if losses is not None else 1.0
+        if rests and not moment.first_in_epoch and rest.lasts(moment.step, moment.training_seconds, before):
+            passed.append(before)
+            continue
+        asked += 1
+        passed.clear()
         state = schedule.update(state, moment)
+        rest = NO_REST if state.due else schedule.rest(state, moment)
         if state.due:
             records.append(Recorded(state.reason, moment, record_times[i]))
             costs.append(record_times[i])
             charged[state.reason if state.reason in charged else "running"] += record_times[i]
-        seconds += step_times[i]
-        loss = losses[i] if losses is not None else 1.0
-    return Training(records, seconds, charged)
+    return Training(records, seconds, charged, asked)
 
 
 def calm(count: int, seed: int = 0) -> list[float]:
@@ -158,6 +172,12 @@ def test_tiny_epochs_are_recorded_only_as_often_as_they_pay() -> None:
 
 def test_long_epochs_are_all_recorded() -> None:
     assert len(train(each_epoch(0.02), 15_000, epoch_steps=300).steps()) == 50
+
+
+def test_epochs_after_half_a_minute_are_recorded_only_as_often_as_they_pay() -> None:
+    steps = train(each_epoch(0.01), 6000, epoch_steps=100, step_seconds=0.03, record_seconds=0.09).steps()
+    assert steps[:10] == list(range(0, 1000, 100))  # epochs of 3 seconds
+    assert set(np.diff(steps[10:])) == {300}  # 9 seconds pay for a record of 0.09
 
 
 # budget
@@ -284,6 +304,62 @@ def test_jump_agrees_with_its_definition(before: list[float], loss: float) -> No
             state = state._replace(memories=(rested,))
     due = schedule.update(state, BEGINNING._replace(step=len(before), loss=loss, record_seconds=0.0)).due
     assert due == is_jump(loss, before)
+
+
+# rest
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    schedule=st.sampled_from(
+        [
+            default(),
+            default(0.3),
+            loss_jump(),
+            loss_jump(1.0),
+            budget(0.1),
+            early(5, 200) | every(70),
+            from_argument(7, 0.05),
+            thinned(every(3) | loss_jump(1.0), 40),
+        ]
+    ),
+    spread=st.sampled_from([0.0, 0.3, 2.0]),
+    trend=st.sampled_from([-0.02, 0.0, 0.02]),
+    odd=st.lists(st.tuples(st.integers(0, 799), st.sampled_from([math.nan, math.inf, -math.inf, 50.0])), max_size=6),
+    epoch_steps=st.sampled_from([7, 100, 10**9]),
+    seed=st.integers(0, 999),
+)
+def test_a_schedule_left_at_rest_records_the_same_steps(
+    schedule: Schedule,
+    spread: float,
+    trend: float,
+    odd: list[tuple[int, float]],
+    epoch_steps: int,
+    seed: int,
+) -> None:
+    losses = (np.random.default_rng(seed).lognormal(0.0, spread, 800) + trend * np.arange(800)).tolist()
+    for step, loss in odd:
+        losses[step] = loss
+    always, rarely = (
+        train(schedule, 800, losses=losses, epoch_steps=epoch_steps, noise=0.3, seed=seed, rests=rests)
+        for rests in (False, True)
+    )
+    assert [(r.moment.step, r.reason) for r in rarely.records] == [(r.moment.step, r.reason) for r in always.records]
+
+
+def test_a_calm_training_is_asked_about_one_batch_in_six() -> None:
+    losses = (2.0 - 0.0002 * np.arange(5000) + np.random.default_rng(0).normal(0.0, 0.1, 5000)).tolist()
+    training = train(default(), 5000, losses=losses)
+    resting = train(default(), 5000, losses=losses, rests=True)
+    assert training.asked == 5000
+    assert resting.asked < 5000 / 6
+    assert resting.steps() == training.steps()
+
+
+def test_every_is_asked_only_where_it_is_due() -> None:
+    training = train(every(100), 1000, rests=True)
+    assert training.steps() == list(range(0, 1000, 100))
+    assert training.asked <= 21  # each record, and the batch after it
 
 
 # joining

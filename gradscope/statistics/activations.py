@@ -69,7 +69,7 @@ def site_sums(
         >>> site_sums(z, ops.relu(z), relu).units.inactive_everywhere.numpy().tolist()
         [1.0, 1.0, 0.0, 0.0]
     """
-    _demand_shapes(z, a, backward)
+    demand_shapes(z, a, backward)
     positions = _positions(z, mask, phase, unit_axis)
     of_z, of_a = _part(z, positions, unit_axis), _part(a, positions, unit_axis)
     of_dz = None if backward is None else _part(backward, positions, unit_axis)
@@ -119,7 +119,7 @@ def backward_sums(
     unit_axis: int = -1,
 ) -> BackwardSums[Tensor]:
     """Return what `site_sums` says of the backward signal, from ``dz`` alone: see there."""
-    _demand_shapes(dz)
+    demand_shapes(dz)
     positions = _positions(dz, mask, phase, unit_axis)
     return _backward_sums(_part(dz, positions, unit_axis), positions, samples, loss_scale)
 
@@ -315,7 +315,12 @@ def _extremes(matrix: Tensor, mask: Tensor | None, *, axis: int | None = None) -
     return _Extremes(low, ops.max(ops.where(gone, -math.inf, matrix), axis=axis, initial=-math.inf))
 
 
-def _demand_shapes(z: Tensor, *others: Tensor | None) -> None:
+def demand_shapes(z: Tensor, *others: Tensor | None) -> None:
+    """Raise where ``z`` is no batch, or one of the others has another number of axes.
+
+    Raises:
+        ShapeError: As `site_sums` says.
+    """
     if len(z.shape) == 0:  # `not z.shape` is False for TensorFlow's shape of no dimension
         raise ShapeError("A site needs a batch axis, got shape (). Pass tensors of shape (batch, ..., units).")
     for other in others:

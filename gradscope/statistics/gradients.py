@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from typing import Final, NamedTuple
 
 from gradscope.errors import ShapeError
 from gradscope.statistics.backend import Tensor, ops
@@ -38,7 +38,9 @@ def gradient_sums(g: Tensor, unit_axes: tuple[int, ...] | None = None) -> Gradie
     g = ops.cast(g, "float32")
     finite = ops.isfinite(g)
     scale, square_sum = scaled_square_sum(g)
-    agreement_sum, agreement_count = _agreement(ops.where(finite, g, 0.0), unit_axes)
+    agreement_sum = agreement_count = ops.zeros((), "float32")
+    if unit_axes is not None:
+        agreement_sum, agreement_count, _ = agreement(ops.where(finite, g, 0.0), unit_axes)
     return GradientSums(
         entries=ops.cast(ops.size(g), "float32"),
         zero_count=count(ops.equal(g, 0.0)),
@@ -85,18 +87,29 @@ def touched_row_sums(values: Tensor, indices: Tensor) -> GradientSums[Tensor]:
     return sums._replace(entries=sums.entries - left_over, zero_count=sums.zero_count - left_over)
 
 
-def _agreement(g: Tensor, unit_axes: tuple[int, ...] | None) -> tuple[Tensor, Tensor]:
-    """Return the sum over units of the larger share of one sign, and the units that have one."""
-    if unit_axes is None:
-        return ops.zeros((), "float32"), ops.zeros((), "float32")
+class Agreement(NamedTuple):
+    """How far the gradients of a unit share one sign.
+
+    Attributes:
+        share_sum: Sum over units of the larger share of one sign.
+        unit_count: Units that have one.
+        signed_count: Entries of each unit that are not 0.
+    """
+
+    share_sum: Tensor
+    unit_count: Tensor
+    signed_count: Tensor
+
+
+def agreement(g: Tensor, unit_axes: tuple[int, ...]) -> Agreement:
+    """Return how far the entries of ``g``, all finite, share one sign in each unit: see `gradient_sums`."""
     rank = len(g.shape)
     of_units = {axis % rank for axis in unit_axes}
     incoming = tuple(axis for axis in range(rank) if axis not in of_units)
     fan_in = math.prod(ops.shape(g)[axis] for axis in incoming)
     is_defined = ops.cast(fan_in >= FAN_IN_MINIMUM, "float32")
-    # Signs add up to positive minus negative, their absolute values to both together.
-    signs = ops.sign(g)
-    difference = ops.absolute(ops.sum(signs, axis=incoming))
-    signed = ops.sum(ops.absolute(signs), axis=incoming)
-    share = (signed + difference) / (2.0 * ops.maximum(signed, 1.0))
-    return is_defined * ops.sum(ops.where(signed > 0.0, share, 0.0)), is_defined * count(signed > 0.0)
+    positive, negative = (ops.sum(ops.cast(sign, "float32"), axis=incoming) for sign in (g > 0.0, g < 0.0))
+    signed = positive + negative
+    share = ops.maximum(positive, negative) / ops.maximum(signed, 1.0)
+    share_sum = is_defined * ops.sum(ops.where(signed > 0.0, share, 0.0))
+    return Agreement(share_sum, is_defined * count(signed > 0.0), signed)

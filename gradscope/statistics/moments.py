@@ -7,6 +7,7 @@ of 1e20 overflow. A power of two rather than the largest entry itself, because d
 
 from __future__ import annotations
 
+import math
 from typing import Final
 
 from gradscope.statistics.backend import Tensor, ops
@@ -15,6 +16,7 @@ from gradscope.sums import Moments
 _EXPONENT_BITS: Final = 0x7F800000
 _SMALLEST_NORMAL: Final = 2.0**-126  # smaller ones are denormal, and flushed to zero on most devices
 _LARGEST_POWER: Final = 2.0**127
+_SMALLEST_SAFE: Final = 1e-20  # a billion squares too small for float32 change no sum above it
 
 
 def power_of_two_below(magnitude: Tensor) -> Tensor:
@@ -61,7 +63,15 @@ def scaled_norm(x: Tensor) -> Tensor:
 
     It is right from 1e-38 to 3e38, NaN where an entry is NaN, else infinite where one is.
     """
-    scale, square_sum = scaled_square_sum(ops.cast(x, "float32"))
+    x = ops.cast(x, "float32")
+    # Nearly every norm is far from where squares overflow or vanish: it is then the same without a scale.
+    square_sum = ops.sum(ops.square(x))
+    is_safe = ops.logical_and(square_sum > _SMALLEST_SAFE, square_sum < math.inf)
+    return ops.cond(is_safe, lambda: ops.sqrt(square_sum), lambda: _norm_by_scale(x))
+
+
+def _norm_by_scale(x: Tensor) -> Tensor:
+    scale, square_sum = scaled_square_sum(x)
     return scale * ops.sqrt(square_sum)
 
 

@@ -35,6 +35,27 @@ class Weights(keras.callbacks.Callback):
         self.on_train_batch_begin(0)
 
 
+@pytest.mark.parametrize("odd", [math.nan, math.inf])
+def test_what_is_not_finite_is_counted_from_the_step_on_where_it_first_occurs(odd: float) -> None:
+    x = X.copy()
+    x[9, 2] = odd  # one sample of the second batch
+    model = perceptron()
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    scope = gradscope.GradScope(schedule=1, quiet=True)
+    model.fit(x, Y, batch_size=8, verbose=0, shuffle=False, callbacks=[scope])
+    run = scope.run
+    counts = [site(run, "dense", step)["nonfinite_count"] for step in range(3)]
+    gradients = [at(run.gradients, step)["nonfinite_count"].sum() for step in range(3)]
+    weights_are_finite = all(np.isfinite(v.numpy()).all() for v in model.trainable_variables)
+    assert counts[:2] == [0, 10]  # all units of that sample
+    assert gradients[0] == 0 < gradients[1]
+    assert weights_are_finite == (counts[2] == 0)
+    assert math.isfinite(site(run, "dense", 1)["std"]), "the other samples are described as ever"
+    assert np.isnan(run.steps["recording_seconds"]).tolist() == [True, True, False], (
+        "it is traced once more, and only once"
+    )
+
+
 def test_a_step_tells_loss_learning_rate_samples_weights_and_the_real_update() -> None:
     model = perceptron()
     schedule = keras.optimizers.schedules.ExponentialDecay(0.1, 1, 0.5)

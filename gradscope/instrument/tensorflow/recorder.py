@@ -81,6 +81,7 @@ class Recorder:
         self._own: Any = None
         self._seen: Any = None
         self._number = 0
+        self._armed = False
         self._observes = False
         self._histograms = False
         self.recorded: Recorded | None = None
@@ -99,16 +100,19 @@ class Recorder:
         if own != self._step:
             self._own = own
         self._model.train_function = self._step
+        self._armed = True
 
     def disarm(self) -> None:
         """Leave the model as it was found, whatever has happened since `arm`."""
+        self._armed = False
         if self._model.train_function == self._step:
             self._model.train_function = self._own
         self._feed.release()
 
     def note_plain_step(self) -> None:
         """Remember that the training's own function has run on its own iterator, and so is traced as it would be."""
-        self.disarm()  # where no step came although one was armed for, as in a training loop of the user's own
+        if self._armed:  # and no step came, as in a training loop of the user's own
+            self.disarm()
         self._seen = self._model.train_function
 
     def again(self, batch: Any) -> Observation:
@@ -125,6 +129,7 @@ class Recorder:
     def _step(self, iterator: Any) -> Any:
         own = self._own
         self._model.train_function = own  # first of all, so that nothing stays swapped, whatever is raised
+        self._armed = False
         started = time.perf_counter()
         if not hasattr(iterator, "element_spec"):
             return own(iterator)  # `train_on_batch`, after another callback has raised before the step armed for
@@ -137,9 +142,10 @@ class Recorder:
             return own(iterator)  # at the end of the data the training's own step still draws its random numbers
         if own is not self._seen:
             self._observes = self._observes and _is_built(self._model, batches[0])
-        builds = self._observes and self._built_for != (own, iterator.element_spec)
+        traced = self._traced()
         observed = self._observe(batches[0], iterator.element_spec, own) if self._observes else None
         feed = self._feed.same_batch(batches[0], iterator.element_spec) if generated else iter(batches)
+        is_setup = self._traced() != traced
         step_started = time.perf_counter()
         logs = own(feed)
         step_seconds = time.perf_counter() - step_started
@@ -148,8 +154,12 @@ class Recorder:
         self.batch = batches[0]
         if observed is not None:
             self.recorded = self._with_updates(*observed, batches[0], executions)
-        self.timing = Timing(step_seconds, time.perf_counter() - started - step_seconds, builds)
+        self.timing = Timing(step_seconds, time.perf_counter() - started - step_seconds, is_setup)
         return logs
+
+    def _traced(self) -> tuple[Replay | None, int]:
+        """Return what changes whenever something is traced."""
+        return self._replay, 0 if self._replay is None else self._replay.trace_count
 
     def _observe(self, batch: Any, spec: Any, own: Any) -> tuple[Observation, Any] | None:
         """Return the numbers of the batch and a copy of the weights; None where that failed."""

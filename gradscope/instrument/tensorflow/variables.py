@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradscope.instrument.tensorflow.framework import tf
-from gradscope.instrument.tensorflow.sharing import shared
+from gradscope.instrument.tensorflow.sharing import of_any_size, shared
 from gradscope.statistics.moments import difference_norm, scaled_norm
 
 _READING = frozenset({"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp"})
@@ -100,10 +100,9 @@ class Updates:
 
     def _weight_and_update_norms(self, before: list[Any]) -> Any:
         norm, change = shared(scaled_norm), shared(difference_norm)
-        rows = [
-            [norm(old), change(tf.convert_to_tensor(variable), old)]
-            for variable, old in zip(self.variables, before, strict=True)
-        ]
+        # As vectors of any size, so that each is traced once.
+        after, flat = ([of_any_size(tf.reshape(x, [-1])) for x in values] for values in (self.variables, before))
+        rows = [[norm(old), change(new, old)] for new, old in zip(after, flat, strict=True)]
         return tf.stack([tf.stack(row) for row in rows]) if rows else tf.zeros((0, 2))
 
     def before(self) -> list[Any]:
