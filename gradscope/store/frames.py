@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gradscope import schema
 from gradscope.network import Network
-from gradscope.records import Costs, EpochRecord, NetworkChange, Record, Session, SessionEnd, StepRecord
+from gradscope.records import Costs, EpochRecord, FindingsNote, NetworkChange, Record, Session, SessionEnd, StepRecord
 from gradscope.store.layout import ARRAYS, USUAL, known_columns
 
 Columns: TypeAlias = dict[str, Any]
@@ -98,6 +98,8 @@ def frames_of(records: Iterable[Record], *, lost: tuple[str, ...] = ()) -> Frame
                 costs = record.costs
             case SessionEnd():
                 costs = record.costs
+            case FindingsNote():
+                pass  # findings are computed anew by the rules that are installed
     blocks = {table: list(_blocks(table, [rows[step] for step in sorted(rows)])) for table, rows in steps.items()}
     return Frames(
         steps=_steps_frame(blocks["steps"]),
