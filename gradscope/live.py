@@ -130,6 +130,8 @@ class Live:
         self._window = Window()
         self._told: dict[str, int] = {}
         self._seen: set[str] = set()
+        self._before: set[str] = set()
+        self._seen_count = 0
         self._failed = False
         self.findings: tuple[Finding, ...] = ()
         self.stopped_by: Finding | None = None
@@ -154,7 +156,8 @@ class Live:
     def take(self, record: Record) -> None:
         """Keep ``record`` for the next look."""
         if isinstance(record, Session) and not record.resumed:
-            self._window, self._told, self._seen, self.findings = Window(), {}, set(), ()
+            self._window, self._told, self.findings = Window(), {}, ()
+            self._seen, self._before, self._seen_count = set(), set(), 0
             self._record_count, self._next_count = 0, _EARLIEST
         self._window.take(record)
         self._record_count += isinstance(record, StepRecord)
@@ -210,7 +213,10 @@ class Live:
         self._epoch_ended = False
         self.findings = tuple(diagnose(frames_of(self._window.records), self._rules))
         severe = at_least(self.findings, self._floor)
-        seen, self._seen = self._seen, {finding.key for finding in severe}
+        if self._record_count > self._seen_count:  # else it is the same that is seen again
+            self._before, self._seen = self._seen, {finding.key for finding in severe}
+            self._seen_count = self._record_count
+        seen = self._before & {finding.key for finding in severe}
         certain = [finding for finding in severe if is_last or finding.key in seen or finding.rule in AT_ONCE]
         new = [finding for finding in certain if rank(finding.severity) > self._told.get(finding.key, -1)]
         self._told |= {finding.key: rank(finding.severity) for finding in new}

@@ -58,10 +58,12 @@ def layer_code(layer: Layer, **changes: str) -> str:
             continue
         value = tuple(cast("list[Any]", value)) if isinstance(value, list) else value
         text = _snake(_identifier(value)) if isinstance(value, dict) else value
-        if text == _USUAL.get(name) or (name == "strides" and set(cast("tuple[int, ...]", value)) == {1}):
+        if text == _USUAL.get(name) or (name == "strides" and value in (1, (1,), (1, 1), (1, 1, 1))):
             continue
         if not (name == "activation" and text == "linear"):
             shown.append(_literal(text) if name in _SHOWN[:3] else f"{name}={_literal(text)}")
+    if not any(name in layer.config for name in _SHOWN[:3]):
+        shown = ["..."]  # what tells layers of this class apart is not known here
     shown += [f"{name}={_literal(value)}" for name, value in changes.items()]
     return f"keras.layers.{layer.class_name}({', '.join(shown)})"
 

@@ -43,13 +43,14 @@ def linear_links(network: Network) -> Iterator[Link]:
     if network.edges is None:
         return
     layers = {layer.key: layer for layer in network.layers}
+    outputs = {site.layer for site in network.sites if site.is_output}
     following: dict[str, list[str]] = {}
     preceding: dict[str, list[str]] = {}
     for start, end in network.edges:
         following.setdefault(start, []).append(end)
         preceding.setdefault(end, []).append(start)
     for first in network.layers:
-        if first.class_name not in WEIGHTED or not is_linear(network, first.key):
+        if first.class_name not in WEIGHTED or first.key in outputs or not is_linear(network, first.key):
             continue
         key, passed = first.key, {first.key}
         while len(ends := following.get(key, [])) == 1 and len(preceding[ends[0]]) == 1 and ends[0] not in passed:

@@ -31,6 +31,27 @@ def weighted_layers(network: Network) -> tuple[Weighted, ...]:
     return tuple(found.values())
 
 
+def unnormalised_groups(network: Network, weighted: tuple[Weighted, ...]) -> list[list[int]]:
+    """Return the layers in groups, between which a normalisation undoes what the weights do to the spread."""
+    order = {layer.key: layer.order for layer in network.layers}
+    marks = [layer.order for layer in network.layers if "Norm" in layer.class_name]
+    groups: dict[int, list[int]] = {}
+    for column, layer in enumerate(weighted):
+        before = sum(mark < order.get(layer.site.layer, -1) for mark in marks)
+        groups.setdefault(before, []).append(column)
+    return list(groups.values())
+
+
+def passable(weighted: tuple[Weighted, ...], spread: Floats) -> Floats:
+    """Return how much of each layer's spread the bounded functions from there on can pass, same shape.
+
+    Behind inputs of a thousand a tanh has a spread of at most one: that is its range, and no loss of signal.
+    """
+    profiles = [layer.site.profile for layer in weighted]
+    ranges = np.array([math.inf if profile is None else profile.maximum - profile.minimum for profile in profiles])
+    return np.minimum(spread, np.minimum.accumulate(ranges[::-1])[::-1])
+
+
 def behind(signal: Floats) -> Floats:
     """Return for each layer the largest signal of any later one, shape ``(records, layers)``; NaN for the last.
 
@@ -45,7 +66,7 @@ def behind(signal: Floats) -> Floats:
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class Fading:
     """Where a signal is lost on its way back.
 
     Attributes:
@@ -66,11 +87,11 @@ class Loss:
 
     def __str__(self) -> str:
         if self.layers > 1 and self.steepest_factor > self.factor**0.6:
-            return f"most of it at {self.steepest}, {times(self.steepest_factor)} in one layer"
+            return f"most of it next to {self.steepest}, {times(self.steepest_factor)} in one layer"
         return f"about {times(self.factor ** (1 / self.layers))} a layer"
 
 
-def loss_along_depth(series: Series[Site], first: int) -> Loss | None:
+def fading_along_depth(series: Series[Site], first: int) -> Fading | None:
     """Return where the backward signal is lost between the strongest later layer and layer ``first``."""
     signal = latest(series("backward_rms"))
     later = np.where(np.isnan(signal[first + 1 :]), -1.0, signal[first + 1 :])
@@ -82,7 +103,7 @@ def loss_along_depth(series: Series[Site], first: int) -> Loss | None:
     gains = path[1:] / path[:-1]  # how many times smaller the signal is one layer further on
     steepest = int(np.argmax(np.nan_to_num(gains)))
     names = [site.layer for site in series.places]
-    return Loss(
+    return Fading(
         start=names[start],
         end=names[first],
         factor=float(signal[start] / signal[first]),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 import warnings
 from collections.abc import Mapping, Sequence
 
 from gradscope.diagnose.cause import linked
 from gradscope.diagnose.discover import Rule, chosen_rules, thresholds_of
-from gradscope.diagnose.finding import Finding
+from gradscope.diagnose.finding import SEVERITIES, Finding
 from gradscope.errors import ArgumentError
 from gradscope.store.frames import Frames
 
@@ -33,12 +35,20 @@ def diagnose(
     findings: list[Finding] = []
     for name, rule in chosen.items():
         try:
-            found = list(rule(frames, **thresholds.get(name, {})))
+            found = [_checked(finding) for finding in rule(frames, **thresholds.get(name, {}))]
         except Exception as error:
             warnings.warn(f"The rule {name!r} failed and is left out: {type(error).__name__}: {error}", stacklevel=2)
         else:
             findings += found
     return linked(findings, frames.network)
+
+
+def _checked(finding: Finding) -> Finding:
+    """Return what a rule yielded, without evidence that is no number; raise if it is no finding."""
+    if not isinstance(finding, Finding) or finding.severity not in SEVERITIES:  # pyright: ignore - of others' rules
+        raise TypeError(f"it yielded {finding!r}, which is no finding of a known severity")
+    numbers = tuple(item for item in finding.evidence if not math.isnan(item.value))
+    return dataclasses.replace(finding, evidence=numbers or finding.evidence)
 
 
 def _check_thresholds(chosen: Mapping[str, Rule], thresholds: Mapping[str, Mapping[str, float]]) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 
+from gradscope.diagnose.finding import Evidence
 from gradscope.diagnose.series import Floats, first_known, last_known, median, step_series, training_steps
 from gradscope.network import Network
 from gradscope.store.frames import Frames
@@ -62,6 +63,11 @@ class Learning:
         reference = self.first if math.isnan(self.baseline) else self.baseline
         return self.last / reference if reference > 0 else math.nan
 
+    def evidence(self, limit: float = math.nan, *, above: bool = True) -> Evidence:
+        """Return what is left of the loss as evidence; its value is NaN where no loss is known."""
+        of = "loss at the start" if math.isnan(self.baseline) else "baseline loss"
+        return Evidence(f"share of the {of} that is left", self.level, limit, above, "fraction")
+
 
 def epoch_losses(frames: Frames) -> Floats:
     """Return the training loss of each epoch, shape ``(epochs,)``; empty where it is not logged."""
@@ -74,6 +80,7 @@ def learning(frames: Frames) -> Learning:
     epochs = frames.epochs
     last_step = max(int(steps[-1]) if len(steps) else -1, int(epochs["step"].max()) if len(epochs) else -1)
     baseline = last_known(step_series(frames, "baseline_loss"))
+    baseline = baseline if baseline > 0 else math.nan  # nothing is left to learn, or it is no such loss
     recorded = step_series(frames, "loss")
     by_epoch = epoch_losses(frames)
     if _is_lost(recorded) or (len(by_epoch) and not math.isfinite(by_epoch[-1])):
@@ -99,7 +106,7 @@ def _state(losses: Floats, first: float, last: float, baseline: float) -> State:
     top = float(np.fmax(first, baseline))
     if last > DIVERGED * top > 0 or last < -UNBOUNDED * max(abs(first), abs(losses[0])):
         return "diverged"
-    if math.isnan(baseline) or baseline <= 0:
+    if math.isnan(baseline):
         fall = (first - last) / abs(first) if first else 0.0
         return "learnt" if fall >= LEARNT else "learning" if fall >= FALL else "stuck"
     level = last / baseline

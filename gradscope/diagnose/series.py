@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from gradscope.network import Network, Site, Variable
 from gradscope.store.frames import Frames
 
-_FEWEST_SAMPLES = 8
+_FEWEST_SAMPLES = 8  # of fewer, a spread is hardly more than chance
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -105,11 +105,9 @@ def judged_kernels(network: Network) -> tuple[Variable, ...]:
 
     Their gradients start at about a millionth of the largest: the softmax takes away what they share.
     """
-    return tuple(
-        variable
-        for variable in network.variables
-        if variable.role == "kernel" and {"query", "key"}.isdisjoint(variable.path.split("/"))
-    )
+    attention = tuple(f"{layer.key}/" for layer in network.layers if "Attention" in layer.class_name)
+    shift_invariant = tuple(f"{layer}{part}" for layer in attention for part in ("query", "key"))
+    return tuple(v for v in network.variables if v.role == "kernel" and v.layer not in shift_invariant)
 
 
 def hidden_sites(network: Network) -> tuple[Site, ...]:
@@ -146,17 +144,31 @@ def sustained(condition: Flags, *, need: int = 3, window: int = 5) -> Flags:
     return counts - before >= need
 
 
-def last_stretch(held: Flags) -> tuple[int, int] | None:
-    """Return first and last index of the stretch of True that reaches the end; None where the end is False.
+def onsets(condition: Flags, *, need: int = 3, window: int = 5) -> list[int | None]:
+    """Return for each place since which record ``condition`` has been sustained up to the last; None where it is not.
+
+    It begins with the first record that is counted, not with that at which they were enough.
+
+    Args:
+        condition: Shape ``(records, places)``.
+        need: As for `sustained`.
+        window: As for `sustained`.
 
     Example:
-        >>> last_stretch(np.array([True, False, True, True])), last_stretch(np.array([True, False]))
-        ((2, 3), None)
+        >>> onsets(np.array([[False, True], [True, True], [True, False], [True, False], [True, False]]))
+        [1, None]
     """
-    if not len(held) or not held[-1]:
-        return None
-    broken = np.flatnonzero(~held)
-    return int(broken[-1]) + 1 if len(broken) else 0, len(held) - 1
+    held = sustained(condition, need=need, window=window)
+    found: list[int | None] = []
+    for column in range(condition.shape[1]):
+        if not len(held) or not held[-1, column]:
+            found.append(None)
+            continue
+        broken = np.flatnonzero(~held[:, column])
+        enough = int(broken[-1]) + 1 if len(broken) else 0
+        begin = max(0, enough - window + 1)
+        found.append(begin + int(np.argmax(condition[begin:, column])))
+    return found
 
 
 def latest(values: Floats, count: int = 5) -> Floats:

@@ -3,18 +3,18 @@
 import numpy as np
 import pytest
 
-from gradscope.diagnose.depth import Loss, behind, loss_along_depth, times, weighted_layers
+from gradscope.diagnose.depth import Fading, behind, fading_along_depth, times, weighted_layers
 from gradscope.diagnose.series import site_series
 from gradscope.network import Network
 from gradscope.testing import Part, network, run, stack
 
 
-def lost(*signal: float, first: int = 0) -> Loss | None:
+def lost(*signal: float, first: int = 0) -> Fading | None:
     columns = {
         name: {"backward_rms": value} for name, value in zip(["dense", "dense_1", "dense_2"], signal, strict=True)
     }
     frames = run(stack(depth=3), activations=columns)
-    return loss_along_depth(site_series(frames, frames.network.sites[:3]), first)
+    return fading_along_depth(site_series(frames, frames.network.sites[:3]), first)
 
 
 def layers(net: Network) -> list[tuple[str, str]]:
@@ -58,7 +58,7 @@ def test_a_loss_at_one_layer_names_it() -> None:
     found = lost(1e-6, 2e-6, 1e-2)
     assert found is not None
     assert (found.steepest, found.steepest_factor) == ("dense_2", pytest.approx(5e3))
-    assert str(found) == "most of it at dense_2, 5,000 times in one layer"
+    assert str(found) == "most of it next to dense_2, 5,000 times in one layer"
 
 
 def test_it_is_measured_from_the_strongest_later_layer() -> None:

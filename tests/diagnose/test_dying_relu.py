@@ -47,7 +47,8 @@ def test_a_third_that_died_while_the_network_learns_is_medium() -> None:
 
 
 def test_half_a_layer_that_is_dead_at_birth_needs_no_rise_and_gets_another_initialiser() -> None:
-    finding = the_finding(dying_relu, dead(0.75))
+    born = {"dense_2": {"dead_unit_fraction": 0.75, "inactive_fraction": 0.87}}  # half of what is left is zero
+    finding = the_finding(dying_relu, run(stack("relu"), activations=born))
     assert (finding.severity, finding.first_step) == ("medium", 0)
     assert "were zero for every sample from the start" in finding.message
     assert evidence(finding, "dead units").threshold == 0.5

@@ -33,7 +33,7 @@ def test_a_jump_that_takes_the_loss_with_it_is_high_and_named_with_the_layer_tha
     assert finding.message.endswith("and the loss rises with it.")
     norm = evidence(finding, "global norm over its median before")
     assert norm.value == pytest.approx(5e4 / 0.3, rel=1e-3)
-    assert norm.value > norm.threshold == 10
+    assert norm.value > norm.threshold == pytest.approx(10)
     assert evidence(finding, "lowest loss before").value == pytest.approx(0.6)
     assert evidence(finding, "largest loss since").value == pytest.approx(90)
 

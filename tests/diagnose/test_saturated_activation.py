@@ -20,7 +20,7 @@ def saturated(share: Any, net: Network | None = None, *, site: str = "dense_1", 
 def test_a_saturated_layer_is_high_while_nothing_is_learnt() -> None:
     finding = the_finding(saturated_activation, saturated(0.9))
     assert (finding.severity, finding.layer, finding.layers) == ("high", "dense_1", ("dense_1",))
-    assert (finding.first_step, finding.last_step) == (50, 275)
+    assert (finding.first_step, finding.last_step) == (0, 275)
     assert finding.message.startswith("90% of the entries of dense_1 lie at the upper end of tanh")
     share = evidence(finding, "saturated entries")
     assert share.value == pytest.approx(0.9)

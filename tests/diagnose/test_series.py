@@ -13,9 +13,9 @@ from hypothesis.extra import numpy as arrays
 from gradscope.diagnose.series import (
     hidden_sites,
     judged_kernels,
-    last_stretch,
     latest,
     median,
+    onsets,
     site_series,
     step_series,
     sustained,
@@ -104,9 +104,12 @@ def test_an_empty_run_has_empty_series() -> None:
     assert variable_series(frames, stack().variables)("rms").shape == (0, 12)
 
 
+ATTENTION = Part("mha", "MultiHeadAttention", None, None)
+
+
 def test_attention_s_queries_and_keys_are_not_judged_and_biases_neither() -> None:
-    net = network(Part("mha/query"), Part("mha/key"), Part("mha/value"), Part("key_head"))
-    assert [kernel.layer for kernel in judged_kernels(net)] == ["mha/value", "key_head"]
+    net = network(ATTENTION, Part("query"), Part("mha/query"), Part("mha/key"), Part("mha/value"), Part("key_head"))
+    assert [kernel.layer for kernel in judged_kernels(net)] == ["query", "mha/value", "key_head"]
 
 
 def test_outputs_are_not_hidden() -> None:
@@ -127,21 +130,30 @@ def test_sustained_counts_over_the_latest_window(condition: list[bool], need: in
     assert sustained(flags, need=need, window=window).tolist() == slowly_sustained(condition, need, window)
 
 
+def onset(condition: list[bool]) -> int | None:
+    return onsets(np.array(condition, np.bool_).reshape(-1, 1))[0]
+
+
 @given(st.lists(st.booleans(), max_size=30))
 def test_three_healthy_records_of_five_end_what_was_sustained(condition: list[bool]) -> None:
-    assert last_stretch(sustained(np.array([*condition, False, False, False], np.bool_))) is None
+    assert onset([*condition, False, False, False]) is None
 
 
 @given(st.lists(st.booleans(), max_size=20))
-def test_the_last_stretch_is_true_throughout_and_cannot_be_longer(condition: list[bool]) -> None:
-    stretch = last_stretch(np.array(condition, np.bool_))
-    if stretch is None:
-        assert not condition or not condition[-1]
+def test_an_onset_is_a_true_record_from_which_on_it_stayed_sustained(condition: list[bool]) -> None:
+    begin = onset(condition)
+    held = sustained(np.array(condition, np.bool_)) if condition else np.zeros(0, np.bool_)
+    if begin is None:
+        assert not len(held) or not held[-1]
     else:
-        start, end = stretch
-        assert end == len(condition) - 1
-        assert all(condition[start:])
-        assert start == 0 or not condition[start - 1]
+        assert condition[begin]
+        assert held[begin + 4 :].all()
+        assert held[-1]
+
+
+def test_what_is_sick_from_the_first_record_on_began_there() -> None:
+    assert onset([True, True, True, True]) == 0
+    assert onset([False, True, True, False, True]) == 1
 
 
 @given(

@@ -23,8 +23,8 @@ def still(columns: Any = None, net: Network | None = None, *, kernel: str = "den
 def test_a_kernel_that_no_update_changes_is_medium() -> None:
     finding = the_finding(unchanged_weights, still())
     assert (finding.severity, finding.layer, finding.layers) == ("medium", "dense_1", ("dense_1",))
-    assert (finding.first_step, finding.last_step) == (50, 275)
-    assert finding.message == "dense_1/kernel do not move: no update reaches them."
+    assert (finding.first_step, finding.last_step) == (0, 275)
+    assert finding.message == "dense_1/kernel does not move: no update reaches it."
     kernels = evidence(finding, "kernels that no update changed")
     assert kernels.value >= kernels.threshold == 1
 
@@ -42,11 +42,11 @@ def test_a_learning_rate_of_zero_is_told_and_the_code_sets_one() -> None:
 
 
 def test_weights_on_which_the_loss_does_not_depend_are_told() -> None:
-    assert "the loss does not depend on them" in the_finding(unchanged_weights, still({"connected": 0.0})).message
+    assert "the loss does not depend on it" in the_finding(unchanged_weights, still({"connected": 0.0})).message
 
 
 def test_a_gradient_of_zeros_is_told() -> None:
-    assert "their gradient is exactly 0" in the_finding(unchanged_weights, still({"zero_fraction": 1.0})).message
+    assert "its gradient is exactly 0" in the_finding(unchanged_weights, still({"zero_fraction": 1.0})).message
 
 
 def test_updates_below_the_last_digit_are_told_and_the_code_takes_larger_ones() -> None:

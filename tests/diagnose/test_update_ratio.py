@@ -23,7 +23,10 @@ def test_updates_that_throw_the_weights_about_while_nothing_is_learnt_are_high()
     finding = the_finding(update_ratio, ratio(0.5))
     assert (finding.severity, finding.layer, finding.layers) == ("high", None, ())
     assert (finding.first_step, finding.last_step) == (0, 275)
-    assert finding.message == "The learning rate of 0.001 is too high: an update changes the weights by 50% of them."
+    assert (
+        finding.message
+        == "The learning rate of 0.001 is too high: an update changes the weights by 50% of their own size."
+    )
     typical = evidence(finding, "median update-to-weight ratio of the kernels")
     assert typical.above
     assert typical.value == pytest.approx(0.5)

@@ -22,7 +22,7 @@ def test_the_first_layer_to_which_samples_look_alike_is_named() -> None:
     finding = the_finding(vanishing_activation, alike())
     assert (finding.severity, finding.layer) == ("high", "dense_2")
     assert finding.layers == ("dense_2", "dense_3", "dense_4")
-    assert (finding.first_step, finding.last_step) == (50, 275)
+    assert (finding.first_step, finding.last_step) == (0, 275)
     assert "2,000 times less" in finding.message
     spread = evidence(finding, "spread over samples beside earlier layers")
     assert spread.value == pytest.approx(5e-4)

@@ -21,7 +21,7 @@ def blocked_gradient(frames: Frames) -> Iterator[Finding]:
     ``stop_gradient`` do the same. The layers before it keep the weights they were drawn with. A function with a
     gradient of its own, such as a straight-through estimator, lets the gradient pass and is not named.
 
-    Severity: high where no hidden layer learns or the training fails; medium where a part is cut off by a function;
+    Severity: high where the training fails, or a function cuts all hidden layers off; medium where it cuts a part off;
     low where weights have no part in the loss and the training goes on without them.
 
     What to try: a function with a slope in its place; looking for stop_gradient, argmax, rounding or an output
@@ -41,9 +41,10 @@ def blocked_gradient(frames: Frames) -> Iterator[Finding]:
     order = {layer.key: layer.order for layer in frames.network.layers}
     steps_like = [site for site in frames.network.sites if site.profile is not None and site.profile.blocked]
     blocks = max((order.get(site.layer, len(order)) for site in steps_like), default=-1)
-    is_cut = (connected == 0).all(axis=0)
+    is_cut = (np.isnan(connected) | (connected == 0)).all(axis=0) & (connected == 0).any(axis=0)
     behind = np.array([order.get(kernel.layer, 0) <= blocks for kernel in kernels], np.bool_)
-    is_cut |= (zeros == 1).all(axis=0) & behind
+    # One record of zeros is what a head that begins at zero gives; a step function gives nothing else.
+    is_cut |= (np.isnan(zeros) | (zeros == 1)).all(axis=0) & ((zeros == 1).sum(axis=0) >= min(3, len(zeros))) & behind
     if not is_cut.any():
         return
     cut = tuple(dict.fromkeys(kernel.layer for kernel, cut in zip(kernels, is_cut, strict=True) if cut))

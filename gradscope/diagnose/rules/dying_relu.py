@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,21 +11,9 @@ from numpy.typing import NDArray
 from gradscope.diagnose.advice import another_function, another_initialiser, layer_of, learning_rate, those
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import learning
-from gradscope.diagnose.series import (
-    Floats,
-    first_known,
-    is_rectifier,
-    last_known,
-    last_stretch,
-    latest,
-    site_series,
-    sustained,
-)
+from gradscope.diagnose.series import Floats, first_known, is_rectifier, last_known, latest, onsets, site_series
 from gradscope.network import Site
 from gradscope.store.frames import Frames
-
-BIRTH: Final = 10
-"""Steps that count as the beginning: what is dead by then was never alive."""
 
 
 def dying_relu(
@@ -39,7 +26,8 @@ def dying_relu(
     weights are drawn badly. Judged by unit over a window, never by the share of zeros: a healthy ReLU layer is half
     zeros. Functions with a slope below zero, such as leaky ReLU, have no dead units.
 
-    Severity: medium where a quarter of a layer has died; high where half of one is dead and the training fails.
+    Severity: high where half of a layer is dead, or the whole of it silent, and the training fails; medium where a
+    quarter of a layer has died.
 
     What to try: a smaller learning rate, where units die in training; He's initialiser, where they are dead at
     birth; leaky ReLU, whose units cannot die.
@@ -62,8 +50,8 @@ def dying_relu(
     shares, inactive = series("dead_unit_fraction"), series("inactive_fraction")
     begun, share = (np.array([pick(shares[:, c]) for c in range(len(sites))]) for pick in (first_known, last_known))
     is_dying = (share >= most) | ((share >= floor) & (share - begun >= growth))
-    silences = [last_stretch(held) for held in sustained(inactive[: len(series.steps)] >= silent).T]
-    is_silent = np.array([failing and stretch is not None for stretch in silences], np.bool_)
+    silences = onsets(inactive >= silent)
+    is_silent = np.array([failing and onset is not None for onset in silences], np.bool_)
     dying = [int(column) for column in np.flatnonzero(is_dying | is_silent)]
     if not dying:
         return
@@ -71,7 +59,8 @@ def dying_relu(
     site, layer = sites[worst], layer_of(frames.network, sites[worst].layer)
     first_step = _since(series.steps, shares[:, worst], floor, silences[worst] if is_silent[worst] else None)
     has_risen = bool(share[worst] - begun[worst] >= growth)
-    at_birth = not has_risen and first_step <= BIRTH
+    # Of living units about half the entries are zero: half of the way from there to what these dead ones make.
+    at_birth = not has_risen and bool(first_known(inactive[:, worst]) >= 0.5 + np.nan_to_num(share[worst], nan=1.0) / 4)
     yield Finding(
         rule="dying_relu",
         severity="high" if failing and (share[worst] >= most or is_silent[worst]) else "medium",
@@ -116,10 +105,10 @@ def _message(site: Site, share: float | None, fate: str, *, layers: int) -> str:
     return f"{counted} of {site.layer} {fate.format('zero for every sample')} and get no gradient{others}."
 
 
-def _since(steps: NDArray[np.int64], shares: Floats, floor: float, silence: tuple[int, int] | None) -> int:
+def _since(steps: NDArray[np.int64], shares: Floats, floor: float, silence: int | None) -> int:
     """Return the step from which on the layer is silent, or else the share has stayed at or above ``floor``."""
     if silence is not None:
-        return int(steps[silence[0]])
+        return int(steps[silence])
     known = np.flatnonzero(~np.isnan(shares))
     below = np.flatnonzero(shares[known] < floor)
     return int(steps[known[min(int(below[-1]) + 1 if len(below) else 0, len(known) - 1)]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -10,7 +11,7 @@ from gradscope.diagnose.advice import clip_gradients, layer_of, learning_rate, n
 from gradscope.diagnose.depth import times
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import learning
-from gradscope.diagnose.series import hidden_sites, last_stretch, latest, median, site_series, sustained
+from gradscope.diagnose.series import hidden_sites, latest, median, onsets, site_series
 from gradscope.network import Network, Site
 from gradscope.store.frames import Frames
 
@@ -24,7 +25,7 @@ def exploding_activation(frames: Frames, *, growth: float = 1e3, range_share: fl
     Functions without an upper end pass on what comes in, so that growing weights multiply from layer to layer. Large
     activations make large gradients, and in half precision they soon are infinite.
 
-    Severity: high where the training fails or the number format is nearly used up; else medium.
+    Severity: high where the training fails or the number format is nearly used up; low where it learns; else medium.
 
     What to try: normalisation; a smaller learning rate; clipping.
 
@@ -40,34 +41,35 @@ def exploding_activation(frames: Frames, *, growth: float = 1e3, range_share: fl
     series = site_series(frames, sites)
     if not len(series.steps) or not sites:
         return
+    state = learning(frames)
     rms, largest = series("rms"), series("abs_max")
     first = np.array([median(rms[:3, column]) for column in range(len(sites))])
     # A branch that begins at zero has nothing to grow from: hold it against what the others began with.
+    base = np.fmax(first, median(first))
     with np.errstate(invalid="ignore", divide="ignore"):
-        grown = rms / np.fmax(first, median(first))
+        grown = rms / np.where(base > 0, base, np.nan)
         used = largest / np.array([_largest(frames.network, site) for site in sites])
-    held = sustained((grown >= growth) | (used >= range_share))
-    stretches = [last_stretch(held[:, column]) for column in range(len(sites))]
-    large = [column for column, stretch in enumerate(stretches) if stretch is not None]
+    since = onsets((grown >= growth) | (used >= range_share))
+    large = [column for column, onset in enumerate(since) if onset is not None]
     if not large:
         return
     growths, shares = latest(grown), latest(used)
     at_limit = shares[large].max() >= range_share
-    worst = large[int(np.argmax(shares[large] if at_limit else growths[large]))]
+    worst = large[int(np.nanargmax(shares[large] if at_limit else growths[large]))]
     site, layer = sites[worst], layer_of(frames.network, sites[worst].layer)
     size = f"{times(float(growths[worst]))} what they were at the start"
     if at_limit:
         size = f"up to {latest(largest)[worst]:.2g}, close to the largest number that their type holds"
     yield Finding(
         rule="exploding_activation",
-        severity="high" if at_limit or learning(frames).failing else "medium",
+        severity="high" if at_limit or state.failing else "medium" if state.state == "unknown" else "low",
         layer=site.layer,
-        first_step=min(int(series.steps[stretch[0]]) for stretch in stretches if stretch is not None),
+        first_step=int(series.steps[min(onset for onset in since if onset is not None)]),
         last_step=int(series.steps[-1]),
         message=f"The activations of {site.layer} have become {size}.",
         evidence=(
-            Evidence("RMS over that of the first records", float(growths[worst]), growth),
-            Evidence("largest over what the type holds", float(shares[worst]), range_share),
+            Evidence("RMS over that of the first records", growths[worst], math.nan if at_limit else growth),
+            Evidence("largest over what the type holds", shares[worst], range_share if at_limit else math.nan),
         ),
         advice=those([normalise(layer), learning_rate(frames, 0.1, "Take smaller steps."), clip_gradients(frames)]),
         layers=tuple(dict.fromkeys(sites[column].layer for column in large)),

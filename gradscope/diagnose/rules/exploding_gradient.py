@@ -12,7 +12,15 @@ from gradscope.diagnose.advice import clip_gradients, layer_of, learning_rate, n
 from gradscope.diagnose.depth import times, weighted_layers
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import learning
-from gradscope.diagnose.series import Floats, judged_kernels, latest, site_series, step_series, variable_series
+from gradscope.diagnose.series import (
+    Floats,
+    judged_kernels,
+    latest,
+    site_series,
+    step_series,
+    training_steps,
+    variable_series,
+)
 from gradscope.store.frames import Frames
 
 
@@ -29,7 +37,13 @@ class _Explosion:
 
 
 def exploding_gradient(
-    frames: Frames, *, jump: float = 10.0, deviations: float = 6.0, rise: float = 2.0, depth: float = 1e3
+    frames: Frames,
+    *,
+    jump: float = 10.0,
+    deviations: float = 6.0,
+    rise: float = 2.0,
+    depth: float = 1e3,
+    past: float = 50,
 ) -> Iterator[Finding]:
     """The global gradient norm jumps by an order of magnitude, or the gradient grows from layer to layer.
 
@@ -38,7 +52,7 @@ def exploding_gradient(
     its own past, and the backward signal of the first layers against that of the last. A jump that the loss survives
     is no fault.
 
-    Severity: high where the loss rises with it or the training fails; low where the training goes on.
+    Severity: high where the training fails, or the loss rises with it before there is more to go by; else low.
 
     What to try: a smaller learning rate; clipping by the global norm; normalisation; smaller initial weights.
 
@@ -48,15 +62,16 @@ def exploding_gradient(
         deviations: The same in median absolute deviations of its logarithm, pure number; so that a noisy norm has to
             jump further.
         rise: Loss after the jump over the loss before, pure number.
+        past: Records before it that a norm is held against, records; older ones tell of another state.
         depth: Backward signal of a layer over that of the last hidden layer, pure number; three decades.
 
     Source:
         Pascanu, Mikolov and Bengio, ICML 2013; the criteria are ours.
     """
-    found = _over_time(frames, jump, deviations) or _over_the_run(frames, jump) or _over_depth(frames, depth)
+    found = _over_time(frames, jump, deviations, int(past)) or _over_the_run(frames, jump) or _over_depth(frames, depth)
     if found is None:
         return
-    steps = site_series(frames, ()).steps
+    steps = training_steps(frames)
     state = learning(frames)
     loss = step_series(frames, "loss")
     before, after = loss[: max(found.at, 1)], loss[found.at :]
@@ -65,7 +80,8 @@ def exploding_gradient(
     highest = float(np.max(after[np.isfinite(after)], initial=-math.inf))
     rose = was_lost or (highest > rise * max(lowest, 0.0) and not _recovers(loss))
     failing = state.failing or (rose and state.state == "unknown")
-    clipped = latest(step_series(frames, "clipped"))
+    flags = step_series(frames, "clipped")
+    clipped = float(np.mean(flags[~np.isnan(flags)])) if not np.isnan(flags).all() else 0.0
     yield Finding(
         rule="exploding_gradient",
         severity="high" if failing else "low",
@@ -77,7 +93,7 @@ def exploding_gradient(
             Evidence(found.name, found.factor, found.limit),
             Evidence("lowest loss before", lowest),
             Evidence("largest loss since", math.inf if was_lost else highest),
-            *([Evidence("steps clipped", float(clipped), unit="fraction")] if clipped > 0 else []),
+            *([Evidence("steps clipped", clipped, unit="fraction")] if clipped > 0 else []),
         ),
         advice=those(
             [
@@ -96,13 +112,13 @@ def _recovers(loss: Floats) -> bool:
     return len(finite) == len(loss) and bool(np.median(finite[-3:]) <= finite[0])
 
 
-def _over_time(frames: Frames, jump: float, deviations: float) -> _Explosion | None:
+def _over_time(frames: Frames, jump: float, deviations: float, records: int) -> _Explosion | None:
     """Return the first jump of the global norm above what was recorded before it; None without one."""
     norms = step_series(frames, "global_norm")
     with np.errstate(invalid="ignore", divide="ignore"):
         logs = np.log(norms)
     for at in range(1, len(logs)):
-        past = logs[max(0, at - 50) : at]
+        past = logs[max(0, at - records) : at]
         past = past[np.isfinite(past)]
         if not len(past):
             continue
@@ -111,11 +127,12 @@ def _over_time(frames: Frames, jump: float, deviations: float) -> _Explosion | N
         # Of one or two records nobody knows how far a norm strays: there it has to jump three times as far.
         least = math.log(jump) * (1 if len(past) >= 3 else 3)
         coming = logs[at : at + 10]
-        is_high = coming > middle + max(least, deviations * spread)
+        bar = max(least, deviations * spread)
+        is_high = coming > middle + bar
         # Two of ten, as a single batch may be odd; what is not finite any more needs no second one.
-        if is_high[0] and (is_high.sum() > 1 or len(coming) == 1 or not np.isfinite(coming[:3]).all()):
+        if is_high[0] and (is_high.sum() > 1 or len(coming) == 1 or not np.isfinite(norms[at : at + 3]).all()):
             peak = float(np.max(coming[np.isfinite(coming)], initial=-math.inf))
-            return _explosion(frames, at, peak - middle, jump, "global norm over its median before")
+            return _explosion(frames, at, peak - middle, math.exp(bar), "global norm over its median before")
     return None
 
 
@@ -135,11 +152,11 @@ def _over_the_run(frames: Frames, jump: float) -> _Explosion | None:
 
 def _explosion(frames: Frames, at: int, growth: float, limit: float, name: str) -> _Explosion:
     factor = math.exp(min(growth, 700.0)) if growth > 0 else math.inf  # all norms since are infinite
-    text = f"The gradients have become {times(factor)} what they were"
-    return _Explosion(at, factor, limit, name, _most_grown(frames, at), text)
+    text = f"The gradients have become {'infinite' if math.isinf(factor) else f'{times(factor)} what they were'}"
+    return _Explosion(at, factor, limit, name, _largest_part(frames, at), text)
 
 
-def _most_grown(frames: Frames, at: int) -> str | None:
+def _largest_part(frames: Frames, at: int) -> str | None:
     """Return the layer whose kernel's gradient is the largest part of the jump."""
     kernels = judged_kernels(frames.network)
     norms = variable_series(frames, kernels)("norm")[at]

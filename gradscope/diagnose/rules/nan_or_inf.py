@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradscope.diagnose.advice import clip_gradients, learning_rate, scale_inputs, those
-from gradscope.diagnose.finding import Evidence, Finding
+from gradscope.diagnose.finding import Advice, Evidence, Finding
 from gradscope.diagnose.learning import epoch_losses
 from gradscope.diagnose.series import (
     Flags,
@@ -23,7 +23,7 @@ from gradscope.diagnose.series import (
 from gradscope.store.frames import Frames
 
 
-def nan_or_inf(frames: Frames) -> Iterator[Finding]:
+def nan_or_inf(frames: Frames, *, records: float = 10, warm_up: float = 50) -> Iterator[Finding]:
     """A loss, a gradient or a weight is not finite.
 
     One NaN in a weight makes every later answer NaN. Blamed is the first tensor that is not finite in the order in
@@ -31,13 +31,15 @@ def nan_or_inf(frames: Frames) -> Iterator[Finding]:
     the record before was not the step before, it is known only between which steps it happened, and what grew fastest
     is named. Steps that the loss scale of mixed precision skips are no fault.
 
-    Severity: high. Nothing is learnt from here on.
+    Severity: high, as nothing is learnt from here on; low where all is finite again.
 
     What to try: looking for NaN in the data; a smaller learning rate; clipping; a loss that takes logits instead of
     the logarithm of a probability.
 
     Args:
         frames: The run.
+        records: Latest records that all have to be skipped by the loss scale for the scale to be no help, records.
+        warm_up: Steps before that is asked, steps; a loss scale that starts high needs some to come down.
 
     Source:
         The order of blame is ours.
@@ -50,32 +52,35 @@ def nan_or_inf(frames: Frames) -> Iterator[Finding]:
     if (epochs := epoch_losses(frames)).size and np.isnan(epochs[-1]):
         lost = ~np.isfinite(loss)  # NaN is what it is, not a loss that nobody told
     # Masks put -inf among pre-activations by right; what counts is whether the loss, a gradient or a weight suffers.
-    bad = lost | (backward > 0).any(axis=1) | ((forward > 0).any(axis=1) & np.isnan(loss)) | broken.any(axis=1)
+    bad = lost | (backward > 0).any(axis=1) | broken.any(axis=1)
     if not bad.any():
-        yield from _skipping(frames)
+        yield from _skipping(frames, int(warm_up), int(records))
         yield from _unrecorded(frames, steps)
         return
     at = int(np.flatnonzero(bad)[0])
     step, before = int(steps[at]), int(steps[at - 1]) if at else -1
-    layer, what, count = _first_bad(frames, forward[at], backward[at], broken[at], bool(lost[at]))
+    usual = np.nanmax(forward[:at], axis=0, initial=0.0)  # what a mask holds by right
+    layer, what, count = _first_bad(frames, forward[at] - usual, backward[at], broken[at], bool(lost[at]))
     is_exact = step == 0 or step == before + 1
     when = f"at step {step:,}" if is_exact else f"between steps {before:,} and {step:,}" if at else f"by step {step:,}"
     grew = "" if at == 0 or is_exact else _fastest(frames, sites("abs_max")[:at])
-    from_data = step == 0 and layer is not None and layer == _first_layer(frames)
+    recovered = not bad[-1]
+    end = f"; it is finite again from step {int(steps[np.flatnonzero(bad)[-1] + 1]):,} on" if recovered else ""
     yield Finding(
         rule="nan_or_inf",
-        severity="high",
+        severity="low" if recovered else "high",
         layer=layer,
         first_step=step,
-        last_step=int(steps[-1]),
-        message=f"{what} became NaN or infinite {when}{grew}; nothing is learnt from there on.",
+        last_step=int(steps[np.flatnonzero(bad)[-1]]),
+        message=f"{what} became NaN or infinite {when}{grew}{end or '; nothing is learnt from there on'}.",
         evidence=(
             Evidence("entries that are not finite", count, 1.0),
             Evidence("last finite loss", last_known(loss[:at])),
         ),
         advice=those(
             [
-                scale_inputs() if from_data or at == 0 else None,
+                scale_inputs() if at == 0 else None,
+                _logits(frames),
                 learning_rate(frames, 0.1, "Take smaller steps."),
                 clip_gradients(frames),
             ]
@@ -115,8 +120,16 @@ def _first_bad(
     return None, "The weights", math.nan
 
 
-def _first_layer(frames: Frames) -> str:
-    return frames.network.sites[0].layer if frames.network.sites else ""
+def _logits(frames: Frames) -> Advice | None:
+    """Advise to let the loss take logits; None where it does, or is none that could."""
+    compiled = frames.network.compiled
+    if compiled.from_logits is not False or "crossentropy" not in compiled.loss:
+        return None
+    name = "".join(part.capitalize() for part in compiled.loss.split("_"))
+    return Advice(
+        "Let the loss take logits, which needs no logarithm of a probability near 0.",
+        f"keras.losses.{name}(from_logits=True)  # and a last layer without an activation function",
+    )
 
 
 def _fastest(frames: Frames, sizes: Floats) -> str:
@@ -132,7 +145,7 @@ def _fastest(frames: Frames, sizes: Floats) -> str:
     return f", after {site.layer} had grown most, {np.nanmax(growth):.2g}-fold within {len(finite)} records"
 
 
-def _skipping(frames: Frames, *, steps: int = 50, records: int = 10) -> Iterator[Finding]:
+def _skipping(frames: Frames, steps: int, records: int) -> Iterator[Finding]:
     """Yield that every step is skipped: no loss scale is small enough for the gradients to be finite."""
     skipped = frames.steps["skipped"].to_numpy(np.float64)
     last = int(frames.steps["step"].max()) if len(skipped) else 0
@@ -162,14 +175,16 @@ def _unrecorded(frames: Frames, steps: NDArray[np.int64]) -> Iterator[Finding]:
     if not len(losses) or not np.isfinite(losses).any() or math.isfinite(losses[-1]):
         return
     last_good = int(np.flatnonzero(np.isfinite(losses))[-1])
-    begin = max(int(frames.epochs["step"].iloc[last_good]) + 1, int(steps[-1]) if len(steps) else 0)
+    ended = frames.epochs["step"].to_numpy(np.int64)
+    seen = steps[steps <= ended[-1]]  # of which all were finite
+    begin = max(int(ended[last_good]) + 1, int(seen[-1]) if len(seen) else 0)
     yield Finding(
         rule="nan_or_inf",
         severity="high",
         layer=None,
         first_step=begin,
-        last_step=int(frames.epochs["step"].iloc[-1]),
-        message=f"The loss became NaN or infinite after step {begin:,}, at a step that was not recorded.",
+        last_step=int(ended[-1]),
+        message=f"The loss became NaN or infinite at or after step {begin:,}, at a step that was not recorded.",
         evidence=(Evidence("last finite loss of an epoch", float(losses[last_good])),),
         advice=those([learning_rate(frames, 0.1, "Take smaller steps."), clip_gradients(frames)]),
     )

@@ -13,13 +13,13 @@ from gradscope.store.frames import Frames
 
 
 def not_converging(frames: Frames) -> Iterator[Finding]:
-    """The loss is no better than that of the best constant answer, or has left where it began.
+    """The loss is no better than that of the best constant answer, or has run away.
 
     The best constant answer ignores the input: the frequencies of the classes, the mean of the targets. A network that
     is no better after several epochs has learnt nothing from the input, however far the loss has fallen from a bad
     start. Where no such baseline is known, a loss that has not fallen by a tenth counts.
 
-    Severity: high. The training is failing; where no baseline is known, medium.
+    Severity: high, as the training is failing; medium where no baseline is known and the loss has not run away.
 
     What to try: checking data and labels; other learning rates; overfitting ten samples first.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -44,7 +44,8 @@ def not_zero_centred(
         LeCun, Bottou, Orr and Mueller, "Efficient BackProp", 1998; the measure is ours.
     """
     sites = [site for site in hidden_sites(frames.network) if _has_one_sign(site)]
-    pairs = [(site, fed) for site in sites if (fed := _fed(frames.network, site)) is not None]
+    fed_by = _dense_readers(frames.network)
+    pairs = [(site, kernel) for site in sites if (kernel := fed_by(site)) is not None]
     if not pairs:
         return
     series = site_series(frames, [site for site, _ in pairs])
@@ -87,20 +88,26 @@ def _has_one_sign(site: Site) -> bool:
     return profile is not None and is_bounded(site) and (profile.minimum >= 0 or profile.maximum <= 0)
 
 
-def _fed(network: Network, site: Site) -> Variable | None:
-    """Return the kernel of the dense layer that reads the site; None where the graph does not tell or it is another."""
-    if network.edges is None:
-        return None
+def _dense_readers(network: Network) -> Callable[[Site], Variable | None]:
+    """Return what finds the kernel of the dense layer that reads a site; None where the graph does not tell."""
+    readers: dict[str, list[str]] = {}
+    for start, end in network.edges or ():
+        readers.setdefault(start, []).append(end)
     classes = {layer.key: layer.class_name for layer in network.layers}
-    key, passed = site.layer, set[str]()
-    while len(ends := [end for start, end in network.edges if start == key]) == 1 and ends[0] not in passed:
-        key = ends[0]
-        passed.add(key)  # a layer that is applied twice may lead back to itself
-        if classes.get(key) == "Dense":
-            return next((v for v in network.variables if v.layer == key and v.role == "kernel"), None)
-        if classes.get(key) not in {"Dropout", "Flatten"}:
-            return None
-    return None
+    kernels = {variable.layer: variable for variable in network.variables if variable.role == "kernel"}
+
+    def reader(site: Site) -> Variable | None:
+        key, passed = site.layer, set[str]()
+        while len(ends := readers.get(key, [])) == 1 and ends[0] not in passed:
+            key = ends[0]
+            passed.add(key)  # a layer that is applied twice may lead back to itself
+            if classes.get(key) == "Dense":
+                return kernels.get(key)
+            if classes.get(key) not in {"Dropout", "Flatten"}:
+                return None
+        return None
+
+    return reader
 
 
 def _agreement(frames: Frames, kernels: Sequence[Variable], count: int) -> Floats:

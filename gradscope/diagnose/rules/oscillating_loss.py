@@ -14,16 +14,24 @@ from gradscope.store.frames import Frames
 
 
 def oscillating_loss(
-    frames: Frames, *, swing: float = 0.2, correlation: float = -0.3, update: float = 1e-2, points: float = 6
+    frames: Frames,
+    *,
+    swing: float = 0.2,
+    correlation: float = -0.3,
+    update: float = 1e-2,
+    points: float = 6,
+    latest_points: float = 20,
+    ups: float = 0.3,
 ) -> Iterator[Finding]:
     """The loss of the epochs swings up and down by a large part of itself, while the updates are large.
 
     Steps that overshoot a valley land on its other side, higher or as high as before, and the next ones come back. The
-    noise of small batches is not meant: it does not alternate, and it averages out over an epoch.
+    noise of small batches is not meant: it averages out over an epoch, so that the size of the swing and of the updates
+    tell it; the correlation excludes falls and walks.
 
     Severity: medium where little is learnt for it; low where the loss falls all the same.
 
-    What to try: a smaller learning rate, or one that decays; larger batches.
+    What to try: a smaller learning rate, or one that decays.
 
     Args:
         frames: The run.
@@ -32,20 +40,22 @@ def oscillating_loss(
             walk, and a fall has a positive one.
         update: Median update-to-weight ratio of the kernels, pure number; ten times what is usual.
         points: Epochs that must have been seen, epochs.
+        latest_points: Epochs that are looked at, epochs; what was before has passed.
+        ups: Least share of rises, and of falls, fraction; a swing has about as many of one as of the other.
 
     Source:
         The lag-one correlation is common in the analysis of time series; the criteria are ours.
     """
     state = learning(frames)
-    losses = epoch_losses(frames)[-20:]
+    losses = epoch_losses(frames)[-int(latest_points) :]
     if len(losses) < points or not np.isfinite(losses).all():
         return
     changes = np.diff(losses)
     size = float(np.median(np.abs(changes)) / max(float(np.median(np.abs(losses))), 1e-12))
     alternating = _lag_one(changes)
     ratio = median(variable_series(frames, judged_kernels(frames.network))("update_to_weight_ratio"))
-    ups = float(np.mean(changes > 0))
-    if not (size >= swing and alternating <= correlation and ratio >= update and 0.3 <= ups <= 0.7):
+    rising = float(np.mean(changes > 0))
+    if not (size >= swing and alternating <= correlation and ratio >= update and ups <= rising <= 1 - ups):
         return
     steps = frames.epochs["step"].to_numpy(np.int64)
     yield Finding(

@@ -6,8 +6,16 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradscope.diagnose.advice import another_initialiser, initialiser_for, initialiser_of, layer_code, layer_of, those
-from gradscope.diagnose.depth import Weighted, times, weighted_layers
+from gradscope.diagnose.advice import (
+    another_initialiser,
+    initialiser_for,
+    initialiser_of,
+    layer_code,
+    layer_of,
+    normalise,
+    those,
+)
+from gradscope.diagnose.depth import Weighted, passable, times, unnormalised_groups, weighted_layers
 from gradscope.diagnose.finding import Advice, Evidence, Finding, Severity
 from gradscope.diagnose.learning import learning
 from gradscope.diagnose.series import Floats, latest, site_series, spread_over_samples
@@ -26,7 +34,7 @@ def poor_initialisation(
     from layer to layer, so does the gradient. Units that start as copies of one another get the same gradient and stay
     copies, so that a layer of any width counts as one unit.
 
-    Severity: medium while the training fails or has not begun; low where it learns all the same.
+    Severity: medium while the training fails, or before it has begun; else low.
 
     What to try: random weights from the initialiser that suits the function.
 
@@ -50,13 +58,14 @@ def poor_initialisation(
     severity: Severity = "medium" if state.failing or not has_begun else "low"
     at = int(series.steps[early][0]), int(series.steps[early][-1])
     over_samples, whole = spread_over_samples(frames, series), series("std")
+    passed = passable(weighted, over_samples)
     copies = _copies(frames.network, weighted, over_samples, whole, difference)
     if copies:
-        yield _identical_units(frames.network, weighted, copies, severity, at)
+        yield _identical_units(frames.network, weighted, copies, severity, (at[0], int(series.steps[-1])))
         return
     # Both as drawn and in the median of the beginning: a batch may be odd, and a step may throw the weights about.
-    drawn, beginning = over_samples[early][0], latest(over_samples[early], int(early.sum()))
-    for part in _unnormalised(frames.network, weighted):
+    drawn, beginning = passed[early][0], latest(passed[early], int(early.sum()))
+    for part in unnormalised_groups(frames.network, weighted):
         if _unevenness(drawn[part]) >= spread:
             layers = tuple(weighted[column] for column in part)
             yield from _uneven(frames.network, layers, beginning[part], spread, severity, at)
@@ -106,17 +115,6 @@ def _identical_units(
     )
 
 
-def _unnormalised(network: Network, weighted: tuple[Weighted, ...]) -> list[list[int]]:
-    """Return the layers in groups, between which a normalisation undoes what the weights do to the spread."""
-    order = {layer.key: layer.order for layer in network.layers}
-    marks = [layer.order for layer in network.layers if "Norm" in layer.class_name]
-    groups: dict[int, list[int]] = {}
-    for column, layer in enumerate(weighted):
-        before = sum(mark < order.get(layer.site.layer, -1) for mark in marks)
-        groups.setdefault(before, []).append(column)
-    return list(groups.values())
-
-
 def _unevenness(spreads: Floats) -> float:
     """Return the largest spread over the smallest; branches that begin at zero, as they may, left out."""
     known = spreads[spreads > 0]
@@ -141,6 +139,7 @@ def _uneven(
         return
     grows = int(np.argmax(values)) > int(np.argmin(values))
     far = known[int(np.argmax(values) if grows else np.argmin(values))]
+    other = weighted[known[int(np.argmin(values) if grows else np.argmax(values))]].site.layer
     site = weighted[far].site
     layer = layer_of(network, site.layer)
     # From where on the signal is nearer to the far end than to the other, on a logarithmic scale.
@@ -153,8 +152,8 @@ def _uneven(
         first_step=at[0],
         last_step=at[1],
         message=f"As the weights were drawn, the signal {'grows' if grows else 'fades'} on its way through the layers: "
-        f"at {site.layer} it is {times(ratio)} {'larger' if grows else 'smaller'}.",
+        f"at {site.layer} it is {times(ratio)} {'larger' if grows else 'smaller'} than at {other}.",
         evidence=(Evidence("spread over samples, largest over smallest along depth", ratio, limit),),
-        advice=those([another_initialiser(layer, site.activation)]),
+        advice=those([another_initialiser(layer, site.activation), normalise(layer)]),
         layers=tuple(weighted[column].site.layer for column in changed),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from gradscope.diagnose.advice import another_function, another_initialiser, layer_of, learning_rate, normalise, those
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import learning
-from gradscope.diagnose.series import hidden_sites, is_bounded, last_stretch, latest, site_series, sustained
+from gradscope.diagnose.series import hidden_sites, is_bounded, latest, onsets, site_series
 from gradscope.store.frames import Frames
 
 
@@ -21,7 +22,7 @@ def saturated_activation(frames: Frames, *, fraction: float = 0.7, units: float 
     constant. Judged are hidden layers whose function is bounded on both sides; at the output a confident answer is
     saturated by right, and half of a ReLU is flat by design.
 
-    Severity: high while the training fails; low while it learns all the same.
+    Severity: high while the training fails; else low.
 
     What to try: normalisation before the function; the initialiser that suits it; a smaller learning rate; a
     function without an upper end.
@@ -37,9 +38,8 @@ def saturated_activation(frames: Frames, *, fraction: float = 0.7, units: float 
     sites = [site for site in hidden_sites(frames.network) if is_bounded(site)]
     series = site_series(frames, sites)
     shares, stuck = series("saturated_fraction"), series("stuck_unit_fraction")
-    held = sustained((shares >= fraction) | (stuck >= units))
-    stretches = [last_stretch(held[:, column]) for column in range(len(sites))]
-    flat = [column for column, stretch in enumerate(stretches) if stretch is not None]
+    since = onsets((shares >= fraction) | (stuck >= units))
+    flat = [column for column, onset in enumerate(since) if onset is not None]
     if not flat:
         return
     share, constant = latest(shares), latest(stuck)
@@ -47,19 +47,23 @@ def saturated_activation(frames: Frames, *, fraction: float = 0.7, units: float 
     site, layer = sites[worst], layer_of(frames.network, sites[worst].layer)
     low, high = latest(series("saturated_low_fraction"))[worst], latest(series("saturated_high_fraction"))[worst]
     tail = "the lower end" if low > 4 * high else "the upper end" if high > 4 * low else "both ends"
+    by_entries = bool(share[worst] >= fraction)
+    limits = (fraction, math.nan) if by_entries else (math.nan, units)
+    what = f"{100 * share[worst]:.0f}% of the entries"
+    if not by_entries:
+        what = f"On every sample {100 * constant[worst]:.0f}% of the units"
     state = learning(frames)
     others = "" if len(flat) == 1 else f" ({len(flat)} layers are saturated)"
     yield Finding(
         rule="saturated_activation",
         severity="high" if state.failing else "low",
         layer=site.layer,
-        first_step=min(int(series.steps[stretch[0]]) for stretch in stretches if stretch is not None),
+        first_step=int(series.steps[min(onset for onset in since if onset is not None)]),
         last_step=int(series.steps[-1]),
-        message=f"{100 * share[worst]:.0f}% of the entries of {site.layer} lie at {tail} of {site.activation}, where "
-        f"it has next to no slope{others}.",
+        message=f"{what} of {site.layer} lie at {tail} of {site.activation}, where it has next to no slope{others}.",
         evidence=(
-            Evidence("saturated entries", float(share[worst]), fraction, unit="fraction"),
-            Evidence("units in one tail on every sample", float(constant[worst]), units, unit="fraction"),
+            Evidence("saturated entries", share[worst], limits[0], unit="fraction"),
+            Evidence("units in one tail on every sample", constant[worst], limits[1], unit="fraction"),
         ),
         advice=those(
             [

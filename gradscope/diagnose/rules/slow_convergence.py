@@ -14,7 +14,7 @@ from gradscope.store.frames import Frames
 
 
 def slow_convergence(
-    frames: Frames, *, pace: float = 0.01, epochs: float = 4, left: float = 0.5, steady: float = 0.7
+    frames: Frames, *, pace: float = 0.01, epochs: float = 4, left: float = 0.5, steady: float = 0.7, begun: float = 0.1
 ) -> Iterator[Finding]:
     """The loss falls in nearly every epoch, by less than one per cent, with most of it still left.
 
@@ -23,13 +23,14 @@ def slow_convergence(
 
     Severity: medium. Most of what there is to learn is not learnt.
 
-    What to try: a larger learning rate; an adaptive optimizer; inputs of unit scale.
+    What to try: a larger learning rate.
 
     Args:
         frames: The run.
         pace: Fall of the loss in an epoch, as a share of the loss, fraction; the largest that was seen is below it.
         epochs: Epochs that must have been seen, epochs.
         left: Share of the baseline loss that is left, fraction.
+        begun: Fall of the loss within the first epoch, fraction; a training that has fallen by more was fast once.
         steady: Share of the epochs in which the loss fell, fraction; noise falls in half of them.
 
     Source:
@@ -43,7 +44,8 @@ def slow_convergence(
     falling = float(np.mean(falls > 0))
     fastest = float(np.max(falls))
     typical = float(np.median(falls))
-    if not (falling >= steady and fastest < pace and typical > 0 and state.level > left):
+    fell_at_once = losses[0] < (1 - begun) * state.first
+    if not (falling >= steady and fastest < pace and typical > 0 and state.level > left) or fell_at_once:
         return
     yield Finding(
         rule="slow_convergence",
@@ -56,7 +58,7 @@ def slow_convergence(
         evidence=(
             Evidence("largest fall in an epoch", fastest, pace, above=False, unit="fraction"),
             Evidence("share of the epochs in which the loss fell", falling, steady, unit="fraction"),
-            Evidence("share of the baseline loss that is left", state.level, left, unit="fraction"),
+            state.evidence(left),
         ),
         advice=those([learning_rate(frames, 10.0, "Take larger steps.")]),
     )

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from gradscope.diagnose.advice import learning_rate, those
 from gradscope.diagnose.finding import Advice, Evidence, Finding
 from gradscope.diagnose.learning import learning
 from gradscope.diagnose.series import (
     Series,
     judged_kernels,
-    last_stretch,
     latest,
+    onsets,
     step_series,
-    sustained,
     training_steps,
     variable_series,
 )
@@ -53,9 +50,8 @@ def unchanged_weights(frames: Frames, *, resolution: float = 1e-7) -> Iterator[F
     no_rate = bool((rates == 0).all()) and state.state != "unknown"
     # A schedule may hold the learning rate at zero for a while; one that is zero throughout is no schedule.
     still = (series("update_norm") == 0) & ((rates != 0) | no_rate)[:, None]
-    held = sustained(still)
-    stretches = [last_stretch(held[:, column]) for column in range(len(kernels))]
-    unmoved = [column for column, stretch in enumerate(stretches) if stretch is not None]
+    since = onsets(still)
+    unmoved = [column for column, onset in enumerate(since) if onset is not None]
     if not unmoved:
         return
     every = len(unmoved) == len(kernels)
@@ -66,9 +62,9 @@ def unchanged_weights(frames: Frames, *, resolution: float = 1e-7) -> Iterator[F
         rule="unchanged_weights",
         severity="high" if every else "medium",
         layer=first.layer,
-        first_step=min(int(series.steps[stretch[0]]) for stretch in stretches if stretch is not None),
+        first_step=int(series.steps[min(onset for onset in since if onset is not None)]),
         last_step=int(series.steps[-1]),
-        message=f"{first.path}{others} do not move: {why}.",
+        message=f"{first.path}{others} {'does' if len(unmoved) == 1 else 'do'} not move: {why}.",
         evidence=(
             Evidence("kernels that no update changed", float(len(unmoved)), 1.0),
             Evidence("gradient RMS of the first", float(latest(series("rms"))[unmoved[0]])),
@@ -84,21 +80,22 @@ def _forgotten(frames: Frames) -> Iterator[Finding]:
     network = frames.network
     given = {variable.layer for variable in network.variables}
     applied = {site.layer for site in network.sites}
-    forgotten = tuple(
+    forgotten: list[str] = [
         layer.key
         for layer in network.layers
         if layer.trainable and layer.key in applied and layer.key not in given and "kernel_initializer" in layer.config
-    )
+    ]
     steps = training_steps(frames)
     if not forgotten or not given or not len(steps):
         return
+    more = f" and {len(forgotten) - 1} more layers" if len(forgotten) > 1 else ""
     yield Finding(
         rule="unchanged_weights",
         severity="high" if learning(frames).failing else "medium",
         layer=forgotten[0],
         first_step=int(steps[0]),
         last_step=int(steps[-1]),
-        message=f"The train step gives the optimizer no gradient for {', '.join(forgotten[:3])}: they stay as drawn.",
+        message=f"The train step gives the optimizer no gradient for {forgotten[0]}{more}: weights stay as drawn.",
         evidence=(Evidence("trainable layers without an update", float(len(forgotten)), 1.0),),
         advice=(
             Advice(
@@ -107,29 +104,28 @@ def _forgotten(frames: Frames) -> Iterator[Finding]:
                 "self.optimizer.apply(gradients, self.trainable_weights)",
             ),
         ),
-        layers=forgotten,
+        layers=tuple(forgotten),
     )
 
 
 def _reason(
     frames: Frames, series: Series[Variable], unmoved: list[int], resolution: float, *, no_rate: bool
 ) -> tuple[str, tuple[Advice, ...]]:
-    """Return why they do not move, and what to do."""
-    gradient = latest(series("norm"))[unmoved]
-    connected = series("connected")[-1, unmoved]
+    """Return why the first of them does not move, and what to do."""
+    first = unmoved[0]
     if no_rate:
         return "the learning rate is 0", those([learning_rate(frames, 1.0, "Set a learning rate.")])
-    if (connected == 0).all():
-        return "the loss does not depend on them", (
+    if latest(series("connected"))[first] == 0:
+        return "the loss does not depend on it", (
             Advice("Look for what cuts them off: a function without slope, or an output that no loss uses."),
         )
-    if bool((series("zero_fraction")[-1, unmoved] == 1).all()):
-        return "their gradient is exactly 0", (
+    if latest(series("zero_fraction"))[first] == 1:
+        return "its gradient is exactly 0", (
             Advice("Look for dead units or saturated functions behind them; a zero kernel behind them does the same."),
         )
-    weights = latest(series("weight_norm"))[unmoved]
-    rate = float(step_series(frames, "learning_rate")[-1])
-    if bool(np.all(rate * gradient < resolution * weights)):
-        why = "their updates are smaller than the last digit of the weights"
+    # For plain gradient descent the update is this product; optimizers that rescale make no smaller one of it.
+    update = float(step_series(frames, "learning_rate")[-1] * latest(series("norm"))[first])
+    if update < resolution * latest(series("weight_norm"))[first]:
+        why = "its updates are smaller than the last digit of the weights"
         return why, those([learning_rate(frames, 100.0, "Take larger steps.")])
-    return "no update reaches them", (Advice("See whether a callback or a constraint puts the weights back."),)
+    return "no update reaches it", (Advice("See whether a callback or a constraint puts the weights back."),)

@@ -25,7 +25,7 @@ def update_ratio(
     hundred-thousandth leaves them where they are for as long as anyone will wait. The ratio alone is no fault, at the
     start of a training or at the end of a decay: the loss must fail to fall too.
 
-    Severity: high. The training is failing.
+    Severity: high where the training fails; medium where it learns, but hardly.
 
     What to try: the learning rate that the advice computes, which brings the ratio near 1e-3.
 
@@ -59,7 +59,7 @@ def update_ratio(
     if state.failing and _share(middle > high) >= share:
         yield _finding(frames, state, middle, steps, high, too_high=True)
     # A warm-up makes small ratios on purpose: what counts is from the largest rate on.
-    full = (np.arange(len(rates)) >= int(np.argmax(np.nan_to_num(rates)))) & (rates.max() > 0)
+    full = (np.arange(len(rates)) >= int(np.argmax(np.nan_to_num(rates)))) & (np.fmax.reduce(rates) > 0)
     if full.sum() < 3:
         return
     slow = state.level > left and state.state != "diverged"
@@ -78,25 +78,22 @@ def _finding(
     rate = learning_rate_of(frames)
     said = "" if math.isnan(rate) else f" of {rate:.3g}"
     if too_high:
-        message = f"The learning rate{said} is too high: an update changes the weights by {_percent(typical)} of them."
+        size = f"{100 * typical:.2g}% of" if typical < 1 else f"{times(typical)}"
+        message = f"The learning rate{said} is too high: an update changes the weights by {size} their own size."
     else:
         takes = f"it takes {times(1 / typical).split()[0]} updates" if typical else "no number of updates is enough"
         message = f"The learning rate{said} is too low: {takes} to change the weights by their own size."
     factor = 10.0 ** round(math.log10(1e-3 / min(max(typical, 1e-12), 1e3)))
     return Finding(
         rule="update_ratio",
-        severity="high",
+        severity="high" if state.failing else "medium",
         layer=None,
         first_step=int(steps[0]),
         last_step=int(steps[-1]),
         message=message,
         evidence=(
             Evidence("median update-to-weight ratio of the kernels", typical, limit, above=too_high),
-            Evidence("share of the baseline loss that is left", state.level, unit="fraction"),
+            state.evidence(),
         ),
         advice=those([learning_rate(frames, factor, "Change the learning rate to what gives a ratio near 1e-3.")]),
     )
-
-
-def _percent(ratio: float) -> str:
-    return f"{100 * ratio:.2g}%"

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradscope.diagnose.advice import another_initialiser, layer_of, normalise, those
-from gradscope.diagnose.depth import times, weighted_layers
+from gradscope.diagnose.depth import passable, times, unnormalised_groups, weighted_layers
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import learning
-from gradscope.diagnose.series import last_stretch, latest, site_series, spread_over_samples, sustained
+from gradscope.diagnose.series import latest, onsets, site_series, spread_over_samples
 from gradscope.store.frames import Frames
 
 
@@ -22,7 +22,7 @@ def vanishing_activation(frames: Frames, *, ratio: float = 1e-3, alike: float = 
 
     Severity: high. What the network answers no longer depends on its input.
 
-    What to try: the initialiser that suits the function; normalisation; weaker regularisation.
+    What to try: the initialiser that suits the function; normalisation.
 
     Args:
         frames: The run.
@@ -39,12 +39,12 @@ def vanishing_activation(frames: Frames, *, ratio: float = 1e-3, alike: float = 
         return
     series = site_series(frames, [layer.site for layer in weighted])
     spread = spread_over_samples(frames, series)
-    earlier = np.fmax.accumulate(spread, axis=1)
     before = np.full_like(spread, np.nan)
-    before[:, 1:] = earlier[:, :-1]
-    held = sustained((spread < ratio * before) | (spread <= alike * series("rms")))
-    stretches = [last_stretch(held[:, column]) for column in range(len(weighted))]
-    faded = [column for column, stretch in enumerate(stretches) if stretch is not None]
+    for group in unnormalised_groups(frames.network, weighted):
+        earlier = np.fmax.accumulate(passable(weighted, spread)[:, group], axis=1)
+        before[:, group[1:]] = earlier[:, :-1]
+    since = onsets((spread < ratio * before) | (spread <= alike * series("rms")))
+    faded = [column for column, onset in enumerate(since) if onset is not None]
     if not faded:
         return
     first = faded[0]
@@ -57,14 +57,14 @@ def vanishing_activation(frames: Frames, *, ratio: float = 1e-3, alike: float = 
         rule="vanishing_activation",
         severity="high",
         layer=site.layer,
-        first_step=min(int(series.steps[stretch[0]]) for stretch in stretches if stretch is not None),
+        first_step=int(series.steps[min(onset for onset in since if onset is not None)]),
         last_step=int(series.steps[-1]),
         message=f"All samples look alike from {site.layer} on: its activations {how}.",
         evidence=(
             Evidence("spread over samples beside earlier layers", left, ratio, above=False)
             if left < ratio
             else Evidence("spread over samples beside the layer's RMS", own, alike, above=False),
-            Evidence("share of the baseline loss that is left", state.level, unit="fraction"),
+            state.evidence(),
         ),
         advice=those([another_initialiser(layer, site.activation), normalise(layer)]),
         layers=tuple(weighted[column].site.layer for column in faded),

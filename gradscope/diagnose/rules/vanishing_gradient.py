@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradscope.diagnose.advice import another_function, another_initialiser, layer_of, normalise, those
-from gradscope.diagnose.depth import Weighted, behind, loss_along_depth, times, weighted_layers
+from gradscope.diagnose.depth import Weighted, behind, fading_along_depth, times, weighted_layers
 from gradscope.diagnose.finding import Advice, Evidence, Finding
 from gradscope.diagnose.learning import learning
-from gradscope.diagnose.series import last_stretch, latest, site_series, sustained, variable_series
+from gradscope.diagnose.series import latest, onsets, site_series, variable_series
 from gradscope.network import Network
 from gradscope.store.frames import Frames
 
@@ -62,14 +62,13 @@ def vanishing_gradient(
     epsilon = frames.network.compiled.epsilon
     floor = math.nan if epsilon is None else epsilons * epsilon
     is_small = (moved < update) | (rms <= floor)
-    held = sustained(fades & is_small & (sites.steps >= warm_up)[:, None])
-    stretches = [last_stretch(held[:, column]) for column in range(len(weighted))]
-    lost = [column for column, stretch in enumerate(stretches) if stretch is not None]
+    since = onsets(fades & is_small & (sites.steps >= warm_up)[:, None])
+    lost = [column for column, onset in enumerate(since) if onset is not None]
     if not lost:
         return
     first = lost[0]
-    where = loss_along_depth(sites, first)
-    start = min(stretch[0] for stretch in stretches if stretch is not None)
+    where = fading_along_depth(sites, first)
+    start = min(onset for onset in since if onset is not None)
     named = weighted[first].site.layer
     blown_up = not latest(moved)[first] < update  # by an adaptive optimizer: small as it is, the gradient moves it
     if where is None:
@@ -84,7 +83,7 @@ def vanishing_gradient(
     evidence += [
         Evidence("gradient RMS of its kernel", float(latest(rms)[first]), floor, above=False),
         Evidence("update-to-weight ratio", float(latest(moved)[first]), math.nan if blown_up else update, above=False),
-        Evidence("share of the baseline loss that is left", state.level, unit="fraction"),
+        state.evidence(),
     ]
     yield Finding(
         rule="vanishing_gradient",
