@@ -16,18 +16,9 @@ from gradscope import baseline, windows
 from gradscope.instrument.observation import Observation, SiteObservation
 from gradscope.network import Network
 from gradscope.records import StepRecord
+from gradscope.rows import activation_row, global_norm, gradient_norm, gradient_row
 from gradscope.schema import STEPS
-from gradscope.sums import (
-    GradientSums,
-    activation_row,
-    global_norm,
-    gradient_norm,
-    gradient_row,
-    merge_activations,
-    merge_backward,
-    merge_softmax,
-    merge_units,
-)
+from gradscope.sums import GradientSums, merge_activations, merge_backward, merge_softmax, merge_units
 
 HISTOGRAMS_AN_INTERVAL = 20  # then the interval doubles: 200 histograms reach over 20,000 records
 

@@ -1,8 +1,8 @@
-"""Sums that a batch leaves behind: what the kernels return, how two of them merge, and the ratios made of them.
+"""Sums that a batch leaves behind: what the kernels return, and how two of them merge.
 
 A kernel fills one of these tuples with float32 tensors; the host holds the same tuple in float64. Counts add up,
 moments merge by Chan's formula, extremes and flags by minimum and maximum, so that the parts of a batch, several
-batches and several replicas give the numbers of the whole. Ratios are taken last, on the host, in float64.
+batches and several replicas give the numbers of the whole. Ratios are taken last: see `gradscope.rows`.
 
 Moments and squares travel divided by a ``scale``, a power of two near the largest entry: float32 squares of 1e-25
 vanish and of 1e20 overflow. In float64 no square of a float32 does either, so a merge needs no scale: it leaves 1.
@@ -15,23 +15,18 @@ Source:
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Any, Final, Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Any, Generic, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradscope.network import Profile
-from gradscope.schema import ACTIVATIONS, GRADIENTS, Table
 
 T = TypeVar("T")  # a tensor of the backend in the kernels, `Host` after `decoded`
 S = TypeVar("S", bound=tuple[Any, ...])
 
 Host: TypeAlias = NDArray[np.float64]
 """Float64 on the host; of no dimension for a scalar."""
-
-DORMANT_SHARE: Final = 0.025
-"""A unit is dormant at or below this share of its layer's mean |a| (Sokar et al., ICML 2023, their tau)."""
 
 
 class Limits(NamedTuple):
@@ -241,7 +236,7 @@ def merge_moments(a: Moments[Host], b: Moments[Host]) -> Moments[Host]:
     """
     count = a.finite_count + b.finite_count
     mean_a, mean_b = a.mean * a.scale, b.mean * b.scale
-    share = _share(b.finite_count, count, where_empty=0.0)
+    share = ratio(b.finite_count, count, where_empty=0.0)
     delta = mean_b - mean_a
     m2 = a.m2 * a.scale**2 + b.m2 * b.scale**2 + delta**2 * a.finite_count * share
     return Moments(count, np.ones_like(count), mean_a + delta * share, m2)
@@ -249,7 +244,7 @@ def merge_moments(a: Moments[Host], b: Moments[Host]) -> Moments[Host]:
 
 def merge_activations(a: ActivationSums[Host], b: ActivationSums[Host]) -> ActivationSums[Host]:
     """Return the sums of two parts of a batch, two batches or two replicas together."""
-    pre, post = merge_moments(_pre_moments(a), _pre_moments(b)), merge_moments(_moments(a), _moments(b))
+    pre, post = merge_moments(pre_moments_of(a), pre_moments_of(b)), merge_moments(moments_of(a), moments_of(b))
     return ActivationSums(
         entries=a.entries + b.entries,
         low_count=a.low_count + b.low_count,
@@ -273,7 +268,7 @@ def merge_activations(a: ActivationSums[Host], b: ActivationSums[Host]) -> Activ
 
 def merge_units(a: UnitSums[Host], b: UnitSums[Host]) -> UnitSums[Host]:
     """Return the sums of two parts of a batch, two batches or two replicas together, unit by unit."""
-    merged = merge_moments(_moments(a), _moments(b))
+    merged = merge_moments(moments_of(a), moments_of(b))
     return UnitSums(
         positions=a.positions + b.positions,
         entries=a.entries + b.entries,
@@ -317,163 +312,16 @@ def merge_softmax(a: SoftmaxSums[Host], b: SoftmaxSums[Host]) -> SoftmaxSums[Hos
     )
 
 
-def activation_row(
-    sums: ActivationSums[Host],
-    *,
-    units: UnitSums[Host] | None = None,
-    backward: BackwardSums[Host] | None = None,
-    softmax: SoftmaxSums[Host] | None = None,
-    dead_unit_fraction: float = math.nan,
-    stuck_unit_fraction: float = math.nan,
-) -> NDArray[np.float32]:
-    """Return a site's row of the `activations` table; NaN wherever there is nothing to divide by.
-
-    Args:
-        sums: The site's sums.
-        units: Its sums by unit, for the spread over samples and the dormant units.
-        backward: The sums of its backward signal.
-        softmax: The sums of its probabilities.
-        dead_unit_fraction: From `gradscope.windows`.
-        stuck_unit_fraction: From `gradscope.windows`.
-
-    Returns:
-        Float32, shape ``(len(ACTIVATIONS.statistics),)``, in the order of the schema.
-    """
-    pre, post = _pre_moments(sums), _moments(sums)
-    some_pre, some_post = sums.pre_min <= sums.pre_max, sums.abs_max >= 0
-    return _row(
-        ACTIVATIONS,
-        {
-            "pre_mean": _mean(pre),
-            "pre_std": _std(pre),
-            "pre_min": sums.pre_min if some_pre else math.nan,
-            "pre_max": sums.pre_max if some_pre else math.nan,
-            "mean": _mean(post),
-            "std": _std(post),
-            "sample_std": math.nan if units is None else sample_std(units),
-            "rms": _rms(post),
-            "abs_max": sums.abs_max if some_post else math.nan,
-            "zero_fraction": _share(sums.zero_count, sums.entries),
-            "saturated_fraction": _share(sums.low_count + sums.high_count, sums.entries),
-            "saturated_low_fraction": _share(sums.low_count, sums.entries),
-            "saturated_high_fraction": _share(sums.high_count, sums.entries),
-            "inactive_fraction": _share(sums.inactive_count, sums.entries),
-            "dead_unit_fraction": dead_unit_fraction,
-            "stuck_unit_fraction": stuck_unit_fraction,
-            "dormant_unit_fraction": math.nan if units is None else dormant_unit_fraction(units),
-            "backward_rms": math.nan if backward is None else backward_rms(backward),
-            "backward_zero_fraction": math.nan if backward is None else _share(backward.zero_count, backward.entries),
-            "nonfinite_count": sums.nonfinite_count,
-            "entropy": math.nan if softmax is None else _share(softmax.entropy_sum, softmax.entropy_count),
-            "top_probability": math.nan if softmax is None else _share(softmax.top_sum, softmax.top_count),
-        },
-    )
-
-
-def gradient_row(
-    sums: GradientSums[Host] | None, *, weight_norm: float = math.nan, update_norm: float = math.nan
-) -> NDArray[np.float32]:
-    """Return a variable's row of the `gradients` table.
-
-    Args:
-        sums: The sums of its gradient; None where the loss does not depend on it, so that it has none: its norm is
-            then NaN and never 0.
-        weight_norm: Norm of the variable before the step.
-        update_norm: Norm of what the step added to it.
-
-    Returns:
-        Float32, shape ``(len(GRADIENTS.statistics),)``, in the order of the schema.
-    """
-    g = decoded(GradientSums[Host], [math.nan] * len(GradientSums._fields)) if sums is None else sums
-    return _row(
-        GRADIENTS,
-        {
-            "connected": float(sums is not None),
-            "norm": gradient_norm(g),
-            "rms": gradient_norm(g) / np.sqrt(g.entries) if g.entries > 0 else math.nan,
-            "abs_max": g.abs_max if g.abs_max >= 0 else math.nan,
-            "zero_fraction": _share(g.zero_count, g.entries),
-            "nonfinite_count": g.nonfinite_count,
-            "weight_norm": weight_norm,
-            "update_norm": update_norm,
-            "update_to_weight_ratio": update_norm / weight_norm if weight_norm else math.nan,
-            "sign_agreement": _share(g.agreement_sum, g.agreement_count),
-        },
-    )
-
-
-def gradient_norm(sums: GradientSums[Host]) -> Host:
-    """Return the L2 norm of a gradient: NaN where an entry is NaN, else infinite where one is."""
-    return sums.scale * np.sqrt(sums.square_sum)
-
-
-def global_norm(gradients: Iterable[GradientSums[Host]]) -> float:
-    """Return the L2 norm over all gradients together; NaN where there are none.
-
-    Example:
-        >>> gradient = decoded(GradientSums, [2, 0, 0, 4.0, 1.0, 4.0, 0, 0])
-        >>> global_norm([gradient, gradient._replace(scale=np.float64(3.0))])
-        5.0
-    """
-    squares = [float(gradient_norm(gradient)) ** 2 for gradient in gradients]
-    return math.sqrt(sum(squares)) if squares else math.nan
-
-
-def backward_rms(sums: BackwardSums[Host]) -> Host:
-    """Return the root mean square of the per-sample gradient of the loss at the pre-activation, finite entries only."""
-    return np.sqrt(_share(sums.square_sum, sums.finite_count)) * sums.scale * sums.factor
-
-
-def sample_std(units: UnitSums[Host]) -> float:
-    """Return the spread of a site's activations over samples.
-
-    It is the root mean square over units of a unit's standard deviation over positions: 0 where every sample gives
-    the same activations, however much they differ between units. Units without a finite activation are left out.
-
-    Source: ours; the usual deviation over all entries hides a layer that has lost its input behind its biases.
-    """
-    variances = _std(_moments(units)) ** 2
-    return math.sqrt(np.mean(variances[units.finite_count > 0])) if np.any(units.finite_count > 0) else math.nan
-
-
-def mean_abs(units: UnitSums[Host]) -> Host:
-    """Return the mean absolute activation of each unit, shape ``(units,)``, over finite entries of the sample."""
-    return _share(units.abs_sum, units.finite_count) * units.scale
-
-
-def dormant_unit_fraction(units: UnitSums[Host], *, share: float = DORMANT_SHARE) -> float:
-    """Return the share of units whose mean |a| is at most ``share`` of the layer's; 1 for a layer that is all zero.
-
-    Source: Sokar, Agarwal, Castro and Evci, "The dormant neuron phenomenon in deep reinforcement learning", ICML 2023.
-    """
-    means = mean_abs(units)[units.finite_count > 0]
-    return float(np.mean(means <= share * np.mean(means))) if means.size else math.nan
-
-
-def _moments(sums: ActivationSums[Host] | UnitSums[Host]) -> Moments[Host]:
+def moments_of(sums: ActivationSums[Host] | UnitSums[Host]) -> Moments[Host]:
+    """Return the moments of the activations in ``sums``."""
     return Moments(sums.finite_count, sums.scale, sums.mean, sums.m2)
 
 
-def _pre_moments(sums: ActivationSums[Host]) -> Moments[Host]:
+def pre_moments_of(sums: ActivationSums[Host]) -> Moments[Host]:
+    """Return the moments of the pre-activations in ``sums``."""
     return Moments(sums.pre_count, sums.pre_scale, sums.pre_mean, sums.pre_m2)
 
 
-def _mean(moments: Moments[Host]) -> Host:
-    return np.where(moments.finite_count > 0, moments.mean * moments.scale, math.nan)
-
-
-def _std(moments: Moments[Host]) -> Host:
-    return np.sqrt(_share(moments.m2, moments.finite_count)) * moments.scale
-
-
-def _rms(moments: Moments[Host]) -> Host:
-    return np.hypot(_mean(moments), _std(moments))
-
-
-def _share(part: Host, whole: Host, *, where_empty: float = math.nan) -> Host:
+def ratio(part: Host, whole: Host, *, where_empty: float = math.nan) -> Host:
+    """Return ``part / whole``, and ``where_empty`` wherever the whole is 0."""
     return np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), where_empty)
-
-
-def _row(table: Table, values: dict[str, Any]) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # a norm above float32's range is written as infinite
-        return np.array([values[name] for name in table.statistic_names], np.float64).astype(np.float32)

@@ -18,8 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradscope.errors import ArgumentError
+from gradscope.rows import mean_abs
 from gradscope.schema import UNITS
-from gradscope.sums import Host, UnitSums, mean_abs
+from gradscope.sums import Host, UnitSums
 
 MIN_BATCHES: Final = 5
 MIN_SAMPLES: Final = 256

@@ -14,6 +14,15 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
 from gradscope.network import Profile
+from gradscope.rows import (
+    activation_row,
+    backward_rms,
+    dormant_unit_fraction,
+    global_norm,
+    gradient_norm,
+    gradient_row,
+    sample_std,
+)
 from gradscope.schema import ACTIVATIONS, GRADIENTS
 from gradscope.sums import (
     ActivationSums,
@@ -24,19 +33,12 @@ from gradscope.sums import (
     Moments,
     SoftmaxSums,
     UnitSums,
-    activation_row,
-    backward_rms,
     decoded,
-    dormant_unit_fraction,
-    global_norm,
-    gradient_norm,
-    gradient_row,
     limits,
     merge_activations,
     merge_backward,
     merge_moments,
     merge_units,
-    sample_std,
 )
 
 NAN, INF = math.nan, math.inf

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradscope.errors import ShapeError
+from gradscope.rows import activation_row, mean_abs
 from gradscope.schema import ACTIVATIONS
 from gradscope.statistics.activations import activation_sums, backward_sums, softmax_sums, unit_sums
 from gradscope.sums import (
@@ -22,9 +23,7 @@ from gradscope.sums import (
     Limits,
     SoftmaxSums,
     UnitSums,
-    activation_row,
     decoded,
-    mean_abs,
     merge_activations,
     merge_backward,
     merge_softmax,
