@@ -65,7 +65,8 @@ class GradScope(Callback):
     Args:
         log_dir: Directory of the run, beside which TensorBoard may be started; None keeps the records in memory.
         schedule: When to record: every so many steps, or a `gradscope.schedule.Schedule`. By default the beginning is
-            recorded densely, then each epoch once, and otherwise as often as ``max_overhead`` allows.
+            recorded densely, then each epoch that is long enough to pay for it, and otherwise as often as
+            ``max_overhead`` allows.
         max_overhead: Share of the training's own time that recording may take, in (0, 1]; by default 0.02, and no
             limit where a ``schedule`` is given.
         layers: Glob patterns of layer keys, or a function of a key, to record only some layers.

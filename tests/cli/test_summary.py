@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -64,15 +63,13 @@ def test_several_runs_below_a_directory_are_named(tmp_path: Path, capsys: pytest
 
 def test_it_answers_quickly_and_loads_no_framework(tmp_path: Path) -> None:
     program = """if True:
-        import sys
+        import sys, time
         from gradscope.cli.main import main
         assert main(["summary", sys.argv[1]]) == 0
         assert not {"keras", "tensorflow", "plotly"} & set(sys.modules)
+        print(time.process_time())
     """
     path = write(tmp_path / "sick", sick())
-    seconds: list[float] = []
-    for _ in range(3):  # the best of three: the machine may be busy with other tests
-        began = time.perf_counter()
-        subprocess.run([sys.executable, "-c", program, path], check=True, capture_output=True, timeout=60)
-        seconds.append(time.perf_counter() - began)
-    assert min(seconds) < 1.5
+    # CPU seconds of the process: the machine may be busy with other tests.
+    finished = subprocess.run([sys.executable, "-c", program, path], check=True, capture_output=True, timeout=60)
+    assert float(finished.stdout.split()[-1]) < 1.5

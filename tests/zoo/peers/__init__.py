@@ -1,0 +1,1 @@
+"""The published rules of other tools, written anew from their definitions, to be judged on the same measurements."""

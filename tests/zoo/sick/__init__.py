@@ -1,0 +1,10 @@
+"""The sick half of the zoo: trainings with a known fault, by the kind of fault.
+
+A symptom of activations names the layer that applies the function; a symptom of gradients, weights or updates names the
+layer that owns the kernel. A rule that speaks of the whole model has no layers.
+"""
+
+from zoo.case import Case
+from zoo.sick import design, exploding, steps, units, vanishing
+
+CASES: tuple[Case, ...] = (*vanishing.CASES, *exploding.CASES, *units.CASES, *steps.CASES, *design.CASES)
