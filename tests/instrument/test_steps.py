@@ -248,3 +248,39 @@ def test_a_histogram_holds_activations_and_nothing_else() -> None:
     records = [record for record in scope._sink.records if isinstance(record, StepRecord) and record.samples]
     values = records[0].samples["dense"]
     np.testing.assert_allclose(np.sort(values), np.sort(a.ravel()), rtol=1e-4, atol=1e-6)
+
+
+class TwoPasses(keras.Model):
+    """A train step of its own that calls the model twice and makes its metric late."""
+
+    def train_step(self, data: Any) -> dict[str, Any]:
+        import tensorflow as tf
+
+        x, y = data
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(x, y, self(x)) + self.compute_loss(x, y, self(2 * x))
+        self.optimizer.apply(tape.gradient(loss, self.trainable_variables), self.trainable_variables)
+        self.mean_loss.update_state(loss)
+        return {"loss": self.mean_loss.result()}
+
+
+def test_a_step_that_makes_variables_while_it_is_traced_is_recorded_once() -> None:
+    inputs = keras.Input((6,))
+    model = TwoPasses(inputs, layers.Dense(1)(layers.Dense(4, activation="relu")(inputs)))
+    model.mean_loss = keras.metrics.Mean("loss")
+    model.compile("sgd", "mse")
+    run = recorded(model, X, Y)
+    assert run.activations["site"].unique().tolist() == ["dense", "dense_1", "dense:1", "dense_1:1"]
+    assert run.not_measured == ()
+
+
+def test_a_softmax_with_a_mask_is_measured_like_one_without() -> None:
+    inputs, mask = keras.Input((6,)), keras.Input((6,), dtype="bool")
+    shares = layers.Softmax()(inputs, mask=mask)
+    pooled = keras.ops.sum(shares * inputs, axis=-1, keepdims=True)  # which carries the mask no further
+    model = keras.Model([inputs, mask], layers.Dense(1)(pooled))
+    model.compile("sgd", "mse")
+    kept = np.arange(6) < 4
+    run = recorded(model, [X, np.broadcast_to(kept, X.shape)], Y)
+    assert run.not_measured == ()
+    assert 0 < site(run, "softmax", 0)["entropy"] <= 1

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradscope.activations.known import known_profile
+from gradscope.activations.known import NOT_ELEMENTWISE, known_profile
 from gradscope.activations.probe import probe
 from gradscope.instrument.taps import Application
 from gradscope.instrument.tensorflow.framework import tf
@@ -43,6 +43,8 @@ def _profile(application: Application, rank: int, units: int) -> Profile | None:
         known = known_profile(application.published, **application.keywords)
         if known is not None:
             return known
+    if application.name in NOT_ELEMENTWISE:
+        return Profile(elementwise=False)  # with a mask of this graph's, it could not be probed
     try:
         with tf.init_scope():
             return probe(_evaluation(application.function, rank, units))

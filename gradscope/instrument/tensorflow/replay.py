@@ -97,10 +97,6 @@ class Replay:
         """Trace the step, with statistics of finite tensors or of any."""
         self._finite = finite
         self.trace_count += 1
-        self._sites: list[TracedSite] = []
-        self._variables: list[tuple[Variable, Any]] = []
-        self._connected: list[bool] = []
-        self._not_measured: list[NotMeasured] = []
         specs = [spec for spec in tf.nest.flatten(self._spec) if not _is_absent(spec)]
         self._function = tf.function(self._traced, autograph=False).get_concrete_function(
             specs, tf.TensorSpec((), tf.int32), tf.TensorSpec((), tf.bool)
@@ -137,6 +133,11 @@ class Replay:
     # Below: inside the trace.
 
     def _traced(self, leaves: list[Any], number: Any, histograms: Any) -> dict[str, Any]:
+        # Reset here: TensorFlow traces a step once more where the first trace has made variables, such as a metric's.
+        self._sites: list[TracedSite] = []
+        self._variables: list[tuple[Variable, Any]] = []
+        self._connected: list[bool] = []
+        self._not_measured: list[NotMeasured] = []
         remaining = iter(leaves)
         flat = [None if _is_absent(spec) else next(remaining) for spec in tf.nest.flatten(self._spec)]
         batch = tf.nest.pack_sequence_as(self._spec, flat)
