@@ -32,7 +32,8 @@ def test_the_same_is_information_while_the_network_learns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "where"), [(0.8, 0.1, "the lower end"), (0.1, 0.8, "the upper end"), (0.5, 0.4, "both ends")]
+    ("low", "high", "where"),
+    [(0.8, 0.1, "the lower end"), (0.1, 0.8, "the upper end"), (0.5, 0.4, "one end or the other")],
 )
 def test_the_end_is_told(low: float, high: float, where: str) -> None:
     columns = {"saturated_fraction": 0.9, "saturated_low_fraction": low, "saturated_high_fraction": high}
@@ -96,3 +97,11 @@ def test_steps_that_the_loss_scale_skipped_do_not_count() -> None:
     assert nothing(
         saturated(lambda step: 0.9 if step >= 175 else 0.1, steps={"skipped": lambda step: float(step >= 175)})
     )
+
+
+def test_a_first_layer_that_is_saturated_from_the_start_is_told_to_scale_its_inputs() -> None:
+    first = the_finding(saturated_activation, saturated(0.9, site="dense"))
+    later = the_finding(saturated_activation, saturated(0.9, site="dense_2"))
+    assert "normalisation.adapt(x)" in first.advice[0].code
+    assert "normalisation.adapt(x)" not in code(later)
+    assert "Take smaller steps" not in " ".join(advice.text for advice in first.advice)

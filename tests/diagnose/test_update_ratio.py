@@ -44,7 +44,7 @@ def test_updates_that_leave_the_weights_where_they_are_are_high() -> None:
 def test_the_code_brings_the_ratio_near_a_thousandth() -> None:
     assert "Adam(learning_rate=1e-06)" in code(the_finding(update_ratio, ratio(0.5)))
     sgd = stack("relu", compiled=dataclasses.replace(ADAM, optimizer="SGD"))
-    assert "SGD(learning_rate=1)" in code(the_finding(update_ratio, ratio(1e-6, sgd)))
+    assert "SGD(learning_rate=0.1)" in code(the_finding(update_ratio, ratio(1e-6, sgd)))
 
 
 def test_without_a_known_baseline_a_loss_that_does_not_fall_is_enough() -> None:

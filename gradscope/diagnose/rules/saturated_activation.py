@@ -7,14 +7,24 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradscope.diagnose.advice import another_function, another_initialiser, layer_of, learning_rate, normalise, those
+from gradscope.diagnose.advice import (
+    another_function,
+    another_initialiser,
+    layer_of,
+    learning_rate,
+    normalise,
+    scale_inputs,
+    those,
+)
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import learning
-from gradscope.diagnose.series import hidden_sites, is_bounded, latest, onsets, site_series
+from gradscope.diagnose.series import hidden_sites, is_bounded, judged_kernels, latest, onsets, site_series
 from gradscope.store.frames import Frames
 
 
-def saturated_activation(frames: Frames, *, fraction: float = 0.7, units: float = 0.5) -> Iterator[Finding]:
+def saturated_activation(
+    frames: Frames, *, fraction: float = 0.7, units: float = 0.5, start: float = 10
+) -> Iterator[Finding]:
     """Most entries of a hidden layer lie in the flat ends of its function.
 
     Functions such as sigmoid and tanh are flat at both ends: there the slope is less than a twentieth of its largest,
@@ -24,13 +34,15 @@ def saturated_activation(frames: Frames, *, fraction: float = 0.7, units: float 
 
     Severity: high while the training fails; else low.
 
-    What to try: normalisation before the function; the initialiser that suits it; a smaller learning rate; a
-    function without an upper end.
+    What to try: inputs of unit scale; normalisation before the function; the initialiser that suits it; a smaller
+    learning rate; a function without an upper end.
 
     Args:
         frames: The run.
         fraction: Share of entries in the tails, fraction; tanh nets that learn well are seen at half of that.
         units: Share of units that stay in one tail on all samples, fraction; half of the layer is then constant.
+        start: Steps by which a layer that is saturated was so from the start, steps; the inputs or the weights are too
+            large then, not the learning rate.
 
     Source:
         Glorot and Bengio, AISTATS 2010; the tails by slope and the shares are ours.
@@ -46,12 +58,15 @@ def saturated_activation(frames: Frames, *, fraction: float = 0.7, units: float 
     worst = flat[int(np.nanargmax(share[flat]))] if not np.isnan(share[flat]).all() else flat[0]
     site, layer = sites[worst], layer_of(frames.network, sites[worst].layer)
     low, high = latest(series("saturated_low_fraction"))[worst], latest(series("saturated_high_fraction"))[worst]
-    tail = "the lower end" if low > 4 * high else "the upper end" if high > 4 * low else "both ends"
+    tail = "the lower end" if low > 4 * high else "the upper end" if high > 4 * low else "one end or the other"
     by_entries = bool(share[worst] >= fraction)
     limits = (fraction, math.nan) if by_entries else (math.nan, units)
     what = f"{100 * share[worst]:.0f}% of the entries"
     if not by_entries:
         what = f"On every sample {100 * constant[worst]:.0f}% of the units"
+    onset = since[worst]
+    at_once = onset is not None and int(series.steps[onset]) <= start
+    on_inputs = at_once and site.layer == next((v.layer for v in judged_kernels(frames.network)), None)
     state = learning(frames)
     others = "" if len(flat) == 1 else f" ({len(flat)} layers are saturated)"
     yield Finding(
@@ -67,9 +82,10 @@ def saturated_activation(frames: Frames, *, fraction: float = 0.7, units: float 
         ),
         advice=those(
             [
+                scale_inputs() if on_inputs else None,
                 normalise(layer),
                 another_initialiser(layer, site.activation),
-                learning_rate(frames, 0.1, "Take smaller steps, if the layer was not saturated from the start."),
+                None if at_once else learning_rate(frames, 0.1, "Take smaller steps, which push no unit so far out."),
                 another_function(layer, "relu", f"Use a function without an upper end instead of {site.activation}."),
             ]
         ),

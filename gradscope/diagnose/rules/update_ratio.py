@@ -83,7 +83,8 @@ def _finding(
     else:
         takes = f"it takes {times(1 / typical).split()[0]} updates" if typical else "no number of updates is enough"
         message = f"The learning rate{said} is too low: {takes} to change the weights by their own size."
-    factor = 10.0 ** round(math.log10(1e-3 / min(max(typical, 1e-12), 1e3)))
+    # A first step towards a ratio of 1e-3; what is further off has another cause besides.
+    factor = 10.0 ** round(math.log10(1e-3 / min(max(typical, 1e-5), 1.0)))
     return Finding(
         rule="update_ratio",
         severity="high" if state.failing else "medium",
@@ -95,5 +96,5 @@ def _finding(
             Evidence("median update-to-weight ratio of the kernels", typical, limit, above=too_high),
             state.evidence(),
         ),
-        advice=those([learning_rate(frames, factor, "Change the learning rate to what gives a ratio near 1e-3.")]),
+        advice=those([learning_rate(frames, factor, "Change the learning rate towards what gives a ratio near 1e-3.")]),
     )
