@@ -143,3 +143,19 @@ def test_a_command_is_named_with_its_folder_unless_the_shell_finds_it(monkeypatc
     monkeypatch.setenv("PATH", "")
     monkeypatch.chdir(folder.parent)
     assert demo.next_commands(None)[-1] == f"  {Path(folder.name) / 'gradscope'} demo --dir logs"
+
+
+@pytest.mark.parametrize("seed", [0, 1])  # and the demo's own, 2, in the tests above
+def test_with_other_seeds_too_the_disease_is_named_and_the_healthy_network_is_left_alone(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gradscope.callback import GradScope  # after the settings that the demo makes for TensorFlow
+
+    monkeypatch.setattr(demo, "SEED", seed)
+    findings = {}
+    for recipe in (demo.SICK, demo.HEALTHY):
+        scope = GradScope(quiet=True)
+        demo.fit(recipe, demo.digits(), [scope])
+        findings[recipe.name] = at_least(scope.run.diagnose(), "medium")
+    assert ("vanishing_gradient", "high", "dense") in [(f.rule, f.severity, f.layer) for f in findings["sick"]]
+    assert findings["healthy"] == []
