@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +55,8 @@ def check(
     Exit codes:
       0  no finding as severe as --fail-on, or more
       1  there are such findings
-      2  a run could not be checked: missing, damaged, or nothing recorded
+      2  a run could not be checked: missing, damaged, or nothing recorded;
+         or a rule failed
 
     \b
     Severity:
@@ -73,19 +75,24 @@ def check(
     """
     if as_json and output not in (Format.TEXT, Format.JSON):
         raise ArgumentError(f"--json and --format {output.value} ask for two formats. Leave one of them out.")
+    from gradscope.diagnose.diagnosis import RuleFailedWarning
     from gradscope.diagnose.verdict import ignored_names
 
     runs, unreadable = all_runs(path)
     names, verdicts, unchecked = ignored_names(ignore or ()), list["Verdict"](), list[str]()
-    for name, run in runs.items():
-        try:
-            verdicts.append(replace(run.verdict(fail_on.value, names), run=name))
-        except MissingTableError as error:
-            unchecked.append(str(error))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        for name, run in runs.items():
+            try:
+                verdicts.append(replace(run.verdict(fail_on.value, names), run=name))
+            except MissingTableError as error:
+                unchecked.append(str(error))
+    for warning in caught:
+        warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
     _show(verdicts, fail_on, Format.JSON if as_json else output)
     if unchecked:
         raise MissingTableError(" ".join(unchecked))
-    if unreadable:
+    if unreadable or any(issubclass(warning.category, RuleFailedWarning) for warning in caught):
         return 2
     return int(any(verdict.failing for verdict in verdicts))
 

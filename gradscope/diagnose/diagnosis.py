@@ -14,6 +14,10 @@ from gradscope.errors import ArgumentError
 from gradscope.store.frames import Frames
 
 
+class RuleFailedWarning(UserWarning):
+    """A rule raised and was left out, so that what it would have seen is not known."""
+
+
 def diagnose(
     frames: Frames, rules: Sequence[str | Rule] | None = None, **thresholds: Mapping[str, float]
 ) -> list[Finding]:
@@ -37,7 +41,8 @@ def diagnose(
         try:
             found = [_checked(finding) for finding in rule(frames, **thresholds.get(name, {}))]
         except Exception as error:
-            warnings.warn(f"The rule {name!r} failed and is left out: {type(error).__name__}: {error}", stacklevel=2)
+            said = f"The rule {name!r} failed and is left out: {type(error).__name__}: {error}"
+            warnings.warn(said, RuleFailedWarning, stacklevel=2)
         else:
             findings += found
     return linked(findings, frames.network)

@@ -201,3 +201,17 @@ def test_a_rule_has_a_page(capsys: pytest.CaptureFixture[str]) -> None:
     )
     assert main(["rules", "smoek"]) == 2
     assert "Nearest: smoke" in capsys.readouterr().err
+
+
+def test_a_rule_that_fails_is_named_and_no_check_passes_without_it(
+    path: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = """
+        def broken(frames):
+            raise RuntimeError("no such column")
+    """
+    folder = tmp_path / "package"
+    folder.mkdir()
+    with installed_rule("broken", source, folder):
+        assert main(["check", path, "--ignore", "fire"]) == 2
+    assert "'broken' failed and is left out: RuntimeError: no such column" in capsys.readouterr().err
