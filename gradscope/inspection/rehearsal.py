@@ -15,9 +15,9 @@ import numpy as np
 from gradscope.errors import ModelError
 from gradscope.framework import keras
 from gradscope.inspection.batches import Batches
+from gradscope.instrument.tensorflow.building import build_ahead, unbuilt_parts
 from gradscope.instrument.tensorflow.framework import tf
 from gradscope.instrument.tensorflow.replay import CannotReplayError, Replay
-from gradscope.instrument.tensorflow.silence import optimizers
 from gradscope.journal import Journal
 from gradscope.network import Network
 from gradscope.records import NetworkChange, Record, Session, StepRecord
@@ -67,18 +67,14 @@ def build(model: Any, batch: Any) -> None:
     Raises:
         ModelError: If Keras cannot build all of them ahead of a step.
     """
-    held = optimizers(model)
-    if all(optimizer is model.optimizer for optimizer in held):  # else it would build the one that compile adds
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the training says it again
-                model._symbolic_build(data_batch=batch)
-        except Exception as error:
-            raise ModelError(
-                f"The model cannot be built from this batch: {type(error).__name__}: {error}. Check that x and y fit "
-                f"it; a model that only a call can build is to be called first, model(x[:1])."
-            ) from error
-    unbuilt = [part.name for part in (*model._flatten_layers(), *held) if not part.built]
+    try:
+        build_ahead(model, batch)
+    except Exception as error:
+        raise ModelError(
+            f"The model cannot be built from this batch: {type(error).__name__}: {error}. Check that x and y fit "
+            f"it; a model that only a call can build is to be called first, model(x[:1])."
+        ) from error
+    unbuilt = unbuilt_parts(model)
     if unbuilt:
         raise ModelError(
             f"{', '.join(map(repr, unbuilt))} cannot be built ahead of the first step. Call the model on one batch, "

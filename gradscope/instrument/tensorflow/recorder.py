@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradscope.instrument.observation import Observation
+from gradscope.instrument.tensorflow.building import build_ahead, unbuilt_parts
 from gradscope.instrument.tensorflow.feed import Feed, can_feed
 from gradscope.instrument.tensorflow.framework import tf
 from gradscope.instrument.tensorflow.replay import CannotReplayError, Replay
-from gradscope.instrument.tensorflow.silence import optimizers
 from gradscope.instrument.tensorflow.variables import Updates
 from gradscope.network import Network
 from gradscope.sites import LayerFilter
@@ -195,15 +194,11 @@ def _taken(iterator: Any, executions: int) -> list[Any]:
 def _is_built(model: Any, batch: Any) -> bool:
     """Return whether all layers and optimizers have their variables, building them before the first step as Keras can.
 
-    A variable made while a trace fails stays without a value, and the training would die of it. What Keras cannot build
-    ahead, such as the second network of a custom step, is left to the training's own first step.
+    What Keras cannot build ahead is left to the training's own first step.
     """
-    held = optimizers(model)
-    if all(optimizer is model.optimizer for optimizer in held):  # else it would build the one that compile adds
-        with warnings.catch_warnings(), contextlib.suppress(Exception):
-            warnings.simplefilter("ignore")  # of layers that cannot be built ahead
-            model._symbolic_build(data_batch=_without_optionals(batch))
-    return all(part.built for part in (*model._flatten_layers(), *held))
+    with contextlib.suppress(Exception):
+        build_ahead(model, _without_optionals(batch))
+    return not unbuilt_parts(model)
 
 
 def _without_optionals(batch: Any) -> Any:
