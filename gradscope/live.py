@@ -216,8 +216,7 @@ class Live:
         if self._record_count > self._seen_count:  # else it is the same that is seen again
             self._before, self._seen = self._seen, {finding.key for finding in severe}
             self._seen_count = self._record_count
-        seen = self._before & {finding.key for finding in severe}
-        certain = [finding for finding in severe if is_last or finding.key in seen or finding.rule in AT_ONCE]
+        certain = [f for f in severe if is_last or f.key in self._before or f.rule in AT_ONCE]
         new = [finding for finding in certain if rank(finding.severity) > self._told.get(finding.key, -1)]
         self._told |= {finding.key: rank(finding.severity) for finding in new}
         return new

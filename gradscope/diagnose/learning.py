@@ -38,7 +38,6 @@ class Learning:
         state: ``learnt``: at most half of the baseline is left. ``learning``: clearly below where it began and below
             the baseline. ``stuck``: neither. ``diverged``: not finite, or far above where it began. ``unknown``: too
             early to say, or no loss is recorded.
-        losses: Loss over time: of the epochs, or means over stretches of recorded batches; shape ``(points,)``.
         first: Loss at the start.
         last: Loss at the end, a median of the latest points.
         baseline: Loss of the best constant prediction; NaN where unknown or where it cannot be compared.
@@ -46,7 +45,6 @@ class Learning:
     """
 
     state: State
-    losses: Floats
     first: float
     last: float
     baseline: float
@@ -84,20 +82,19 @@ def learning(frames: Frames) -> Learning:
     recorded = step_series(frames, "loss")
     by_epoch = epoch_losses(frames)
     if _is_lost(recorded) or (len(by_epoch) and not math.isfinite(by_epoch[-1])):
-        losses = by_epoch if len(by_epoch) else recorded
-        return Learning("diverged", losses, first_known(recorded), math.nan, baseline, last_step)
+        return Learning("diverged", first_known(recorded), math.nan, baseline, last_step)
     if len(by_epoch) >= EPOCHS:
         losses = by_epoch
     elif last_step >= STEPS and len(recorded) >= 10:
         losses = np.array([median(part) for part in np.array_split(recorded, 5)])
     else:
         losses = by_epoch if len(by_epoch) else recorded
-        return Learning("unknown", losses, first_known(losses), last_known(losses), baseline, last_step)
+        return Learning("unknown", first_known(losses), last_known(losses), baseline, last_step)
     first = float(np.fmax(first_known(recorded[:3]), first_known(losses)))
     last = median(losses[-max(1, min(3, len(losses) // 3)) :])
     if last > ON_BASELINE * baseline and is_regularised(frames.network):
         baseline = math.nan
-    return Learning(_state(losses, first, last, baseline), losses, first, last, baseline, last_step)
+    return Learning(_state(losses, first, last, baseline), first, last, baseline, last_step)
 
 
 def _state(losses: Floats, first: float, last: float, baseline: float) -> State:

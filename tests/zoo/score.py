@@ -15,10 +15,10 @@ import argparse
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -31,6 +31,7 @@ from zoo.case import Case
 from zoo.cases import HALVES, all_cases, half
 from zoo.measurement import load as load_measurement
 from zoo.peers import autotrainer, deepdiagnosis, deeplocalize, sagemaker_debugger, umlaut
+from zoo.peers.alarm import Alarm
 
 ROOT = Path(__file__).parents[2]
 BEGIN, END = "<!-- zoo: what tests/zoo/score.py --write puts here -->", "<!-- end of zoo -->"
@@ -107,9 +108,8 @@ def ours(case: Case, directory: Path) -> Verdict:
     return Verdict(case, bool(alarms), frozenset(f.layer for f in alarms if f.layer is not None), findings)
 
 
-def peers(case: Case, directory: Path, verdict: Callable[[Any], Sequence[Any]]) -> Verdict:
-    """Return what a published tool's rules say of the same training."""
-    alarms = verdict(load_measurement(directory / "measurement.npz"))
+def peers(case: Case, alarms: Sequence[Alarm]) -> Verdict:
+    """Return what the alarms of a published tool's rules say of the same training."""
     return Verdict(case, bool(alarms), frozenset(alarm.layer for alarm in alarms if alarm.layer is not None))
 
 
@@ -232,8 +232,9 @@ def verdicts_of(directory: Path, halves: Sequence[str]) -> dict[str, Verdicts]:
             print(f"{directory.name} holds no recording of {case.name}.", file=sys.stderr)
             continue
         result[part][OURS][case.name] = ours(case, place)
+        measurement = load_measurement(place / "measurement.npz")
         for tool, verdict in PEERS.items():
-            result[part][tool][case.name] = peers(case, place, verdict)
+            result[part][tool][case.name] = peers(case, verdict(measurement))
     return result
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from gradscope.diagnose.advice import learning_rate, scale_inputs, those
 from gradscope.diagnose.finding import Advice, Evidence, Finding
-from gradscope.diagnose.learning import LEARNING, learning
+from gradscope.diagnose.learning import LEARNING, ON_BASELINE, learning
 from gradscope.diagnose.series import training_steps
 from gradscope.store.frames import Frames
 
@@ -36,7 +36,7 @@ def not_converging(frames: Frames) -> Iterator[Finding]:
     known = not math.isnan(state.baseline)
     if state.state == "diverged":
         message = f"The loss has run away: it began at {state.first:.3g} and is {_size(state.last)} now."
-    elif known and state.level > 1.1:
+    elif known and state.level > ON_BASELINE:
         message = (
             f"Nothing is learnt: the loss of {state.last:.3g} is worse than that of a constant answer "
             f"({state.baseline:.3g}), which ignores the input."

@@ -12,7 +12,7 @@ from gradscope.diagnose.advice import learning_rate, learning_rate_of, those
 from gradscope.diagnose.depth import times
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import Learning, learning
-from gradscope.diagnose.series import Flags, Floats, judged_kernels, step_series, variable_series
+from gradscope.diagnose.series import Flags, Floats, judged_kernels, latest, step_series, variable_series
 from gradscope.store.frames import Frames
 
 
@@ -48,9 +48,7 @@ def update_ratio(
     ratios = np.where(series("norm") == 0, math.nan, series("update_to_weight_ratio"))
     if frames.network.compiled.accumulation_steps > 1:
         ratios = np.where(ratios > 0, ratios, np.nan)
-    middle = np.full(len(ratios), math.nan)
-    some = ~np.isnan(ratios).all(axis=1)
-    middle[some] = np.nanmedian(ratios[some], axis=1)
+    middle = latest(ratios.T, len(kernels))
     known = ~np.isnan(middle)
     if known.sum() < 3:
         return
