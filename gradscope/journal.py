@@ -7,12 +7,13 @@ histograms were written.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from gradscope import baseline, windows
+from gradscope.histogram import histogram
 from gradscope.instrument.observation import Observation, SiteObservation
 from gradscope.network import Network
 from gradscope.records import StepRecord
@@ -114,7 +115,7 @@ class Journal:
                 for sums, weight, update in zip(observation.gradients, weight_norms, update_norms, strict=True)
             ),
             units=self._unit_table() if units_due else None,
-            samples=observation.activations,
+            histograms=_histograms(observation.activations),
         )
 
     def last_record(self, census: Sequence[Observation], *, step: int, epoch: int, wall_time: float) -> StepRecord:
@@ -176,6 +177,11 @@ class Journal:
             "clipvalue": max((float(gradient.abs_max) for gradient in gradients), default=0.0),
         }
         return float(any(largest[name] > limit for name, limit in compiled.clipping.items()))
+
+
+def _histograms(activations: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float64]]:
+    bins = {site: histogram(values) for site, values in activations.items()}
+    return {site: table for site, table in bins.items() if table is not None}
 
 
 def _merged(a: SiteObservation, b: SiteObservation) -> SiteObservation:

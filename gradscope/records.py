@@ -59,7 +59,8 @@ class StepRecord:
         gradients: Shape ``(variables, len(GRADIENTS.statistics))``, float32; None where not recorded.
         units: Shape ``(changed units, 1 + len(UNITS.statistics))``, float64; its first column is the index of the
             site. None where nothing changed or nothing was due.
-        samples: Up to 1,024 activations of each site for its histogram, by site key; empty where none is due.
+        histograms: Bins of a sample of each site's activations, by site key: shape ``(bins, 3)``, left edge, right edge
+            and count; empty where none is due.
         extra_columns: By table, the names of further columns at the right of its array: those that a file of a newer
             version holds and that this version does not know.
     """
@@ -71,7 +72,7 @@ class StepRecord:
     activations: NDArray[np.float32] | None = None
     gradients: NDArray[np.float32] | None = None
     units: NDArray[np.float64] | None = None
-    samples: Mapping[str, NDArray[np.float32]] = field(default_factory=dict[str, NDArray[np.float32]])
+    histograms: Mapping[str, NDArray[np.float64]] = field(default_factory=dict[str, NDArray[np.float64]])
     extra_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
 

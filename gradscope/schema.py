@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 VERSION: Final = (1, 0)
 """Major and minor version of what the files hold. A newer minor adds columns; a newer major cannot be read."""
@@ -23,12 +23,16 @@ class Column:
         unit: Its unit, or ``""`` for a pure number; ``fraction`` for a share in [0, 1].
         meaning: What the number says, in one sentence.
         source: Where the definition comes from; ``""`` where it is common usage.
+        scale: The axis that shows its range: ``log`` for sizes that span orders of magnitude.
+        extreme: Which of several values stands for them all where there is room for one only.
     """
 
     name: str
     unit: str
     meaning: str
     source: str = ""
+    scale: Literal["linear", "log"] = "linear"
+    extreme: Literal["high", "low"] = "high"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +78,18 @@ STEPS: Final = Table(
     (
         Column("loss", "", "Loss of this batch alone, regularisation included, loss scale removed."),
         Column("baseline_loss", "", "Loss of the best constant prediction under the labels seen so far.", "ours"),
-        Column("learning_rate", "", "Learning rate that the optimizer uses at this step."),
-        Column("global_norm", "", "L2 norm over all gradients together, before clipping and accumulation."),
-        Column("loss_scale", "", "Factor on the loss in mixed precision; 1 without."),
+        Column("learning_rate", "", "Learning rate that the optimizer uses at this step.", scale="log"),
+        Column(
+            "global_norm", "", "L2 norm over all gradients together, before clipping and accumulation.", scale="log"
+        ),
+        Column("loss_scale", "", "Factor on the loss in mixed precision; 1 without.", scale="log"),
         Column("clipped", "0/1", "1 where the optimizer's clipping shortens a gradient of this step."),
         Column("skipped", "0/1", "1 where the loss-scale optimizer drops this step: a gradient is not finite."),
         Column("samples", "samples", "Samples in this batch."),
-        Column("step_seconds", "s", "Seconds that the training's own step took."),
-        Column("recording_seconds", "s", "Seconds that recording this step took, its own set-up left out."),
+        Column("step_seconds", "s", "Seconds that the training's own step took.", scale="log"),
+        Column(
+            "recording_seconds", "s", "Seconds that recording this step took, its own set-up left out.", scale="log"
+        ),
     ),
 )
 
@@ -91,14 +99,21 @@ ACTIVATIONS: Final = Table(
     (_STEP, _EPOCH, _LAYER, _SITE, Column("activation", "", "Name of the activation function.")),
     (
         Column("pre_mean", "", "Mean of the pre-activations, over finite entries."),
-        Column("pre_std", "", "Standard deviation of the pre-activations, over finite entries."),
-        Column("pre_min", "", "Smallest pre-activation; NaN entries left out."),
+        Column("pre_std", "", "Standard deviation of the pre-activations, over finite entries.", scale="log"),
+        Column("pre_min", "", "Smallest pre-activation; NaN entries left out.", extreme="low"),
         Column("pre_max", "", "Largest pre-activation; NaN entries left out."),
         Column("mean", "", "Mean of the activations, over finite entries."),
-        Column("std", "", "Standard deviation of the activations, over finite entries."),
-        Column("sample_std", "", "Spread over samples: root mean square over units of a unit's deviation.", "ours"),
-        Column("rms", "", "Root mean square of the activations, over finite entries."),
-        Column("abs_max", "", "Largest absolute activation; NaN entries left out."),
+        Column("std", "", "Standard deviation of the activations, over finite entries.", scale="log"),
+        Column(
+            "sample_std",
+            "",
+            "Spread over samples: root mean square over units of a unit's deviation.",
+            "ours",
+            scale="log",
+            extreme="low",
+        ),
+        Column("rms", "", "Root mean square of the activations, over finite entries.", scale="log"),
+        Column("abs_max", "", "Largest absolute activation; NaN entries left out.", scale="log"),
         Column("zero_fraction", "fraction", "Share of activations that are exactly 0."),
         Column("saturated_fraction", "fraction", "Share of entries in either tail of the function.", _GLOROT),
         Column("saturated_low_fraction", "fraction", "Share of entries in the low tail.", _GLOROT),
@@ -107,10 +122,15 @@ ACTIVATIONS: Final = Table(
         Column("dead_unit_fraction", "fraction", "Share of units inactive on every sample of the window.", "ours"),
         Column("stuck_unit_fraction", "fraction", "Share of units in the same tail on every sample.", "ours"),
         Column("dormant_unit_fraction", "fraction", "Share of units with mean |a| <= 0.025 of the layer's.", _DORMANT),
-        Column("backward_rms", "", "Root mean square of the per-sample gradient of the loss at the pre-activation."),
+        Column(
+            "backward_rms",
+            "",
+            "Root mean square of the per-sample gradient of the loss at the pre-activation.",
+            scale="log",
+        ),
         Column("backward_zero_fraction", "fraction", "Share of entries whose gradient is exactly 0."),
         Column("nonfinite_count", "entries", "NaN and infinite entries among pre-activations and activations."),
-        Column("entropy", "fraction", "Softmax only: mean entropy over ln(number of unmasked classes)."),
+        Column("entropy", "fraction", "Softmax only: mean entropy over ln(number of unmasked classes).", extreme="low"),
         Column("top_probability", "fraction", "Softmax only: mean of the largest probability."),
     ),
 )
@@ -127,14 +147,24 @@ GRADIENTS: Final = Table(
     ),
     (
         Column("connected", "0/1", "0 where the loss does not depend on the variable at all: it has no gradient."),
-        Column("norm", "", "L2 norm of the gradient, loss scale removed, before clipping and accumulation."),
-        Column("rms", "", "Root mean square of the gradient's entries; of the touched rows for an embedding."),
-        Column("abs_max", "", "Largest absolute entry of the gradient."),
+        Column(
+            "norm", "", "L2 norm of the gradient, loss scale removed, before clipping and accumulation.", scale="log"
+        ),
+        Column(
+            "rms", "", "Root mean square of the gradient's entries; of the touched rows for an embedding.", scale="log"
+        ),
+        Column("abs_max", "", "Largest absolute entry of the gradient.", scale="log"),
         Column("zero_fraction", "fraction", "Share of the gradient's entries that are exactly 0."),
         Column("nonfinite_count", "entries", "NaN and infinite entries of the gradient."),
-        Column("weight_norm", "", "L2 norm of the variable before the step."),
-        Column("update_norm", "", "L2 norm of what the step added to the variable."),
-        Column("update_to_weight_ratio", "", "update_norm over weight_norm; NaN where weight_norm is 0.", _RATIO),
+        Column("weight_norm", "", "L2 norm of the variable before the step.", scale="log"),
+        Column("update_norm", "", "L2 norm of what the step added to the variable.", scale="log"),
+        Column(
+            "update_to_weight_ratio",
+            "",
+            "update_norm over weight_norm; NaN where weight_norm is 0.",
+            _RATIO,
+            scale="log",
+        ),
         Column("sign_agreement", "fraction", "Mean over units of the larger share of one sign in a unit's gradient."),
     ),
 )
@@ -145,11 +175,11 @@ UNITS: Final = Table(
     (_STEP, _EPOCH, _LAYER, _SITE),
     (
         Column("unit", "", "Index of the unit: a feature, or a channel of a convolution."),
-        Column("active_fraction", "fraction", "Share of the window's entries that are not inactive."),
+        Column("active_fraction", "fraction", "Share of the window's entries that are not inactive.", extreme="low"),
         Column("saturated_low_fraction", "fraction", "Share of the window's entries in the low tail."),
         Column("saturated_high_fraction", "fraction", "Share of the window's entries in the high tail."),
         Column("max_activation", "", "Largest activation of the unit in the window."),
-        Column("mean_abs", "", "Mean absolute activation of the unit in the window."),
+        Column("mean_abs", "", "Mean absolute activation of the unit in the window.", scale="log"),
         Column("positions", "positions", "Positions of the window: samples times spatial positions."),
         Column("dead", "0/1", "1 where the unit is inactive on every sample of the window."),
         Column("confirmed", "0/1", "1 where its gradient was exactly 0 on all of them too."),
@@ -164,7 +194,18 @@ EPOCHS: Final = Table(
     (),
 )
 
-TABLES: Final = {table.name: table for table in (STEPS, ACTIVATIONS, GRADIENTS, UNITS, EPOCHS)}
+HISTOGRAMS: Final = Table(
+    "histograms",
+    "recorded step, site and bin, for the steps of which a histogram was kept",
+    (_STEP, _EPOCH, _LAYER, _SITE),
+    (
+        Column("left", "", "Left edge of the bin."),
+        Column("right", "", "Right edge of the bin; equal to the left one where all samples are equal."),
+        Column("count", "entries", "Sampled activations in the bin, of at most 1,024 of the site."),
+    ),
+)
+
+TABLES: Final = {table.name: table for table in (STEPS, ACTIVATIONS, GRADIENTS, UNITS, EPOCHS, HISTOGRAMS)}
 
 
 class Compatibility(enum.Enum):

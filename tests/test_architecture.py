@@ -40,6 +40,7 @@ MAP: dict[str, set[str]] = {
     "occasions": set(),
     "schedule": {"errors", "occasions"},
     "baseline": set(),
+    "histogram": set(),
     "store": {"errors", "schema", "network", "records"},
     "diagnose": {"errors", "schema", "network", "store"},
     "report": {"diagnose", "errors", "schema", "network", "records", "store.read"},
@@ -57,7 +58,9 @@ MAP: dict[str, set[str]] = {
     "accounts": {"records"},
     "arguments": {"errors"},
     "census": {"framework"},
-    "journal": {"baseline", "instrument.observation", "network", "records", "rows", "schema", "sums", "windows"},
+    "journal": {
+        "baseline", "histogram", "instrument.observation", "network", "records", "rows", "schema", "sums", "windows",
+    },
     "callback": {
         "accounts", "arguments", "baseline", "census", "errors", "framework", "instrument", "journal", "network",
         "occasions", "records", "schedule", "schema", "sites", "store.sink",

@@ -176,7 +176,7 @@ def test_histograms_thin_out_as_records_go_on() -> None:
         is_due = journal.histogram_due
         values = {"dense": np.zeros(3, np.float32)} if is_due else {}
         due += [step] if is_due else []
-        assert (record(journal, observation(sites=(), activations=values), step).samples != {}) == is_due
+        assert (record(journal, observation(sites=(), activations=values), step).histograms != {}) == is_due
     assert due[: HISTOGRAMS_AN_INTERVAL + 1] == [*range(HISTOGRAMS_AN_INTERVAL + 1)]
     assert len(due) <= 200
     gaps = np.diff(due)

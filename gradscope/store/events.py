@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Final
 
+import numpy as np
 from numpy.typing import NDArray
 
 from gradscope import schema
@@ -21,7 +22,6 @@ from gradscope.errors import RunFormatError, ShapeError
 from gradscope.network import Network
 from gradscope.records import Costs, EpochRecord, FindingsNote, NetworkChange, Record, Session, SessionEnd, StepRecord
 from gradscope.store import lossless_json
-from gradscope.store.histogram import histogram
 from gradscope.store.layout import ARRAYS, Layout, known_columns, layout_for
 from gradscope.store.messages import (
     Event,
@@ -41,6 +41,7 @@ PLUGIN: Final = "gradscope"
 _EPOCH, _SESSION, _NETWORK = "gradscope/epoch", "gradscope/session", "gradscope/network"
 _EPOCH_END, _SESSION_END = "gradscope/epoch_end", "gradscope/session_end"
 _FINDINGS, _FINDINGS_TEXT = "gradscope/findings", "findings"
+_HISTOGRAM = "activation/"  # before the key of the site: TensorBoard shows the tag as it is
 
 _NO_TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
@@ -90,8 +91,6 @@ def file_version(wall_time: float) -> bytes:
 
 def encode(record: Record, writing: Writing) -> tuple[tuple[bytes, ...], Writing]:
     """Return the payloads that hold ``record``, and what encoding the next one depends on.
-
-    Samples are kept as histograms only; all else is given back by `decode`.
 
     Raises:
         ShapeError: If a table's shape differs from the network's, or no network was encoded before a step.
@@ -143,7 +142,8 @@ def decode(payload: bytes, reading: Reading) -> tuple[Record | None, Reading]:
     reading = _with_metadata(values, reading)
     step, wall_time, tag = int(event.step), float(event.wall_time), values[0].tag
     if tag == _EPOCH:
-        return _step_record(step, wall_time, values, reading)
+        record, reading = _step_record(step, wall_time, values, reading)
+        return replace(record, histograms=_histograms(event)), reading
     if tag not in (_SESSION, _NETWORK, _EPOCH_END, _SESSION_END, _FINDINGS):
         return None, reading
     text = values[0].tensor.string_val[0].decode()
@@ -180,14 +180,12 @@ def _step_values(record: StepRecord, writing: Writing) -> tuple[list[Any], Writi
             mark_as("scalars", value)
             new_tags.add(tag)
         values.append(value)
-    for site, samples in record.samples.items():
-        bins = histogram(samples)
-        if bins is not None:
-            value = Value(tag=f"activation/{site}", tensor=tensor_of(bins))
-            if value.tag not in writing.introduced:
-                mark_as("histograms", value)
-                new_tags.add(value.tag)
-            values.append(value)
+    for site, bins in record.histograms.items():
+        value = Value(tag=f"{_HISTOGRAM}{site}", tensor=tensor_of(bins))
+        if value.tag not in writing.introduced:
+            mark_as("histograms", value)
+            new_tags.add(value.tag)
+        values.append(value)
     return values, replace(writing, introduced=writing.introduced | new_tags) if new_tags else writing
 
 
@@ -248,6 +246,11 @@ def _step_record(step: int, wall_time: float, values: list[Any], reading: Readin
         extra_columns=extra or _NO_TABLES,
     )
     return record, replace(reading, orphan_count=reading.orphan_count + orphans) if orphans else reading
+
+
+def _histograms(event: Any) -> dict[str, NDArray[np.float64]]:
+    shown = [value for value in event.summary.value if value.tag.startswith(_HISTOGRAM)]
+    return {value.tag.removeprefix(_HISTOGRAM): array_of(value.tensor) for value in shown}
 
 
 def _rows(network: Network) -> dict[str, tuple[str, ...]]:

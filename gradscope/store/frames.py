@@ -37,7 +37,8 @@ class Frames:
         units: One row a window, site and unit whose state changed.
         epochs: One row an epoch: its keys, then a column for each log, NaN where an epoch lacks it. A log whose name
             is a key's is called ``log_epoch`` and so on.
-        network: What was trained last; one without layers if none was recorded.
+        histograms: One row a bin of a site's activations, for the steps of which a histogram was kept.
+    network: What was trained last; one without layers if none was recorded.
         networks: What was trained, by the step from which on it was.
         sessions: All sessions, in order, also those whose rows are void.
         costs: What recording cost, as last known of the last session.
@@ -49,6 +50,7 @@ class Frames:
     gradients: pd.DataFrame
     units: pd.DataFrame
     epochs: pd.DataFrame
+    histograms: pd.DataFrame
     network: Network
     networks: Mapping[int, Network]
     sessions: tuple[Session, ...]
@@ -107,6 +109,7 @@ def frames_of(records: Iterable[Record], *, lost: tuple[str, ...] = ()) -> Frame
         gradients=_gradients_frame(blocks["gradients"]),
         units=_units_frame(blocks["units"]),
         epochs=_epochs_frame([epochs[step] for step in sorted(epochs)]),
+        histograms=_histograms_frame(blocks["steps"]),
         network=network,
         networks=networks,
         sessions=tuple(sessions),
@@ -184,6 +187,25 @@ def _epochs_frame(records: Sequence[EpochRecord]) -> pd.DataFrame:
         values = np.array([record.logs.get(name, np.nan) for record in records], np.float64)
         columns[f"log_{name}" if name in keys else name] = values
     return pd.DataFrame(columns)
+
+
+def _histograms_frame(blocks: Sequence[_Block]) -> pd.DataFrame:
+    kept = [
+        (record, site, record.histograms[site.key])
+        for block in blocks
+        for record in block.records
+        for site in block.network.sites
+        if site.key in record.histograms
+    ]
+    places = np.repeat(np.arange(len(kept)), [len(bins) for *_, bins in kept])
+    columns: Columns = {
+        "step": np.array([record.step for record, *_ in kept], np.int64)[places],
+        "epoch": np.array([record.epoch for record, *_ in kept], np.int64)[places],
+        "layer": _names([[site.layer for _, site, _ in kept]], [places]),
+        "site": _names([[site.key for _, site, _ in kept]], [places]),
+    }
+    numbers = np.concatenate([np.zeros((0, 3)), *(bins for *_, bins in kept)])
+    return pd.DataFrame({**columns, **dict(zip(schema.HISTOGRAMS.statistic_names, numbers.T, strict=True))})
 
 
 # --- columns ---

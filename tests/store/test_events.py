@@ -13,6 +13,7 @@ from tensorboard.compat.proto import event_pb2
 
 from gradscope import schema
 from gradscope.errors import RunFormatError, ShapeError
+from gradscope.histogram import histogram
 from gradscope.network import Network, Role, Site, Variable
 from gradscope.records import Costs, EpochRecord, FindingsNote, NetworkChange, Record, Session, SessionEnd, StepRecord
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, UNITS
@@ -184,15 +185,17 @@ def test_metadata_stands_once_in_a_file_and_again_in_the_next() -> None:
     assert again == payloads
 
 
-def test_samples_become_a_histogram() -> None:
-    net = network("relu", ["a", "b"])
-    step = StepRecord(0, 0, 0.0, samples={"a": np.arange(31, dtype=np.float32), "b": np.array([math.nan], np.float32)})
-    payloads, _ = encoded([NetworkChange(0, 0.0, net), step])
-    values = values_of(payloads[-1])
-    assert "activation/b" not in values
-    bins = np.frombuffer(values["activation/a"].tensor.tensor_content).reshape(30, 3)
-    assert bins[:, 2].tolist() == [1.0] * 29 + [2.0]
-    assert values["activation/a"].metadata.plugin_data.plugin_name == "histograms"
+def test_histograms_are_those_of_tensorboard_and_are_read_again() -> None:
+    bins = histogram(np.arange(31, dtype=np.float32))
+    assert bins is not None
+    step = StepRecord(0, 0, 0.0, histograms={"a/b": bins})
+    payloads, _ = encoded([NetworkChange(0, 0.0, network("relu", ["a/b", "c"])), step])
+    value = values_of(payloads[-1])["activation/a/b"]
+    assert np.array_equal(np.frombuffer(value.tensor.tensor_content).reshape(30, 3), bins)
+    assert value.metadata.plugin_data.plugin_name == "histograms"
+    (_, read), _ = decoded(payloads)
+    assert isinstance(read, StepRecord)
+    assert {key: table.tolist() for key, table in read.histograms.items()} == {"a/b": bins.tolist()}
 
 
 def test_another_network_gets_another_tag_and_the_first_its_own_again() -> None:

@@ -26,7 +26,7 @@ from gradscope.records import Costs, EpochRecord, NetworkChange, Record, Session
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, UNITS
 from gradscope.store.frames import Frames, frames_of
 
-TABLES = ("steps", "activations", "gradients", "units", "epochs")
+TABLES = tuple(schema.TABLES)
 NETWORK = network("relu", ["a", "b", "c"])
 
 
@@ -77,7 +77,7 @@ def test_frames_have_the_columns_of_the_schema_and_always_the_same_dtypes(record
 
 def test_a_run_without_records_is_empty_and_has_a_network_without_layers() -> None:
     frames = frames_of([])
-    assert [len(getattr(frames, name)) for name in TABLES] == [0] * 5
+    assert [len(getattr(frames, name)) for name in TABLES] == [0] * 6
     assert (frames.network, frames.sessions, frames.costs, frames.lost) == (Network(""), (), Costs(), ())
 
 

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from runs import COSTS, healthy, network
 
+from gradscope.histogram import histogram
 from gradscope.network import Network, Site, Variable
 from gradscope.records import EpochRecord, NetworkChange, Record, Session, SessionEnd, StepRecord
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, UNITS, VERSION
@@ -20,7 +21,7 @@ from gradscope.store.tfrecord import unframed
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "events"
 THIS_VERSION = "{}.{}".format(*VERSION)
-TABLES = ("steps", "activations", "gradients", "units", "epochs")
+TABLES = ("steps", "activations", "gradients", "units", "epochs", "histograms")
 
 
 def write(log_dir: Path, records: list[Record]) -> None:
@@ -60,6 +61,8 @@ def golden_records() -> list[Record]:
     def counting(*shape: int) -> np.ndarray:
         return (np.arange(np.prod(shape), dtype=np.float32) / 4).reshape(shape)
 
+    bins = histogram(counting(100))
+    assert bins is not None
     first = StepRecord(
         0,
         0,
@@ -67,7 +70,7 @@ def golden_records() -> list[Record]:
         steps=counting(len(STEPS.statistics)),
         activations=counting(2, len(ACTIVATIONS.statistics)),
         gradients=counting(4, len(GRADIENTS.statistics)),
-        samples={"dense": counting(100)},
+        histograms={"dense": bins},
     )
     second = StepRecord(
         3,

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from runs import BEGAN, network, numbers, session
 
+from gradscope.histogram import histogram
 from gradscope.records import NetworkChange, Record, StepRecord
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS
 from gradscope.store.event_files import event_files
@@ -87,7 +88,7 @@ def step(number: int, loss: float) -> StepRecord:
         steps=numbers(STEPS, [{"loss": loss, "global_norm": loss}])[0],
         activations=numbers(ACTIVATIONS, [{"saturated_fraction": 0.25}] * 2),
         gradients=numbers(GRADIENTS, [{"norm": 2.0}] * 4),
-        samples={"dense/first": np.arange(31, dtype=np.float32)},
+        histograms={"dense/first": histogram(np.arange(31, dtype=np.float32))},
     )
 
 
