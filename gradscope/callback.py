@@ -381,12 +381,16 @@ class GradScope(Callback):
         self._accounts.charge("setup", time.perf_counter() - begun, is_record=False)
 
     def _watch(self, *, after_bar: bool) -> None:
-        """Look for findings if it is time to; charge it, and end the training if that is asked for."""
+        """Look for findings if it is time to, note what is new, charge it, and end the training if that is asked."""
         if self._live is None:
             return
         after_bar = after_bar and cast("Any", self).params.get("verbose") in (1, "auto")
         seconds = self._live.watch(self._accounts.training_seconds, after_bar=after_bar)
-        self._accounts.charge(self._live.account, seconds, is_record=False)
+        begun = time.perf_counter()
+        news = self._live.news(max(self._step - 1, 0), time.time())
+        if news is not None:
+            self._sink.write(news)
+        self._accounts.charge(self._live.account, seconds + time.perf_counter() - begun, is_record=False)
         if self._live.stopped_by is not None:
             self._trained.stop_training = True
 

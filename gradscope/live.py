@@ -133,6 +133,8 @@ class Live:
         self._before: set[str] = set()
         self._seen_count = 0
         self._failed = False
+        self._certain: tuple[Finding, ...] = ()
+        self._noted: tuple[str, ...] = ()
         self.findings: tuple[Finding, ...] = ()
         self.stopped_by: Finding | None = None
         self._record_count = 0
@@ -157,6 +159,7 @@ class Live:
         """Keep ``record`` for the next look."""
         if isinstance(record, Session) and not record.resumed:
             self._window, self._told, self.findings = Window(), {}, ()
+            self._certain, self._noted = (), ()
             self._seen, self._before, self._seen_count = set(), set(), 0
             self._record_count, self._next_count = 0, _EARLIEST
         self._window.take(record)
@@ -181,12 +184,17 @@ class Live:
         """
         return 0.0 if self._failed else self._timed(lambda: self._pass_on(self._look(is_last=True)))
 
-    def note(self, step: int, wall_time: float) -> FindingsNote | None:
-        """Return the record of what the last look found; None where looking failed."""
-        if self._failed:
+    def news(self, step: int, wall_time: float) -> FindingsNote | None:
+        """Return the record of what is certain by now; None where the last record of this kind says the same."""
+        standing = tuple(f"{finding.severity} {finding.key}" for finding in self._certain)
+        if self._failed or standing == self._noted:
             return None
-        text = findings_text(self.findings, width=100).plain
-        return FindingsNote(step, wall_time, __version__, tuple(json.loads(findings_json(self.findings))), text)
+        self._noted = standing
+        return _note(step, wall_time, self._certain)
+
+    def note(self, step: int, wall_time: float) -> FindingsNote | None:
+        """Return the record of all that the last look found; None where looking failed."""
+        return None if self._failed else _note(step, wall_time, self.findings)
 
     def print_stop(self, step: int) -> None:
         """Print why the training ended after ``step``, where it was stopped."""
@@ -216,8 +224,8 @@ class Live:
         if self._record_count > self._seen_count:  # else it is the same that is seen again
             self._before, self._seen = self._seen, {finding.key for finding in severe}
             self._seen_count = self._record_count
-        certain = [f for f in severe if is_last or f.key in self._before or f.rule in AT_ONCE]
-        new = [finding for finding in certain if rank(finding.severity) > self._told.get(finding.key, -1)]
+        self._certain = tuple(f for f in severe if is_last or f.key in self._before or f.rule in AT_ONCE)
+        new = [finding for finding in self._certain if rank(finding.severity) > self._told.get(finding.key, -1)]
         self._told |= {finding.key: rank(finding.severity) for finding in new}
         return new
 
@@ -251,6 +259,11 @@ class Live:
             warnings.warn(message, stacklevel=6)
         except Warning:  # the user has made warnings errors; they would end the recording
             print(message, file=sys.stderr)
+
+
+def _note(step: int, wall_time: float, findings: Sequence[Finding]) -> FindingsNote:
+    text = findings_text(findings, width=100).plain
+    return FindingsNote(step, wall_time, __version__, tuple(json.loads(findings_json(findings))), text)
 
 
 def print_live(findings: Sequence[Finding], *, after_bar: bool = False) -> None:

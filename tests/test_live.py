@@ -229,6 +229,21 @@ def test_the_note_holds_every_finding_and_all_words() -> None:
     assert "It rises." in note.text
 
 
+def test_what_is_certain_is_noted_whenever_it_changes() -> None:
+    watcher = live("warn", quiet=True)
+    notes: list[FindingsNote | None] = []
+    for record in records(100):
+        watcher.take(record)
+        watcher.watch(1e9)
+        notes.append(watcher.news(record.step, 7.0))
+    written = [note for note in notes if note is not None]
+    assert [[(f["key"], f["severity"]) for f in note.findings] for note in written] == [
+        [("rising@dense", "medium")],
+        [("rising@dense", "high")],
+    ]
+    assert written[0].step < written[1].step
+
+
 # --- in a training ---
 
 
@@ -247,7 +262,7 @@ LONG_X, LONG_Y = np.tile(X, (30, 1)), np.tile(Y, 30)  # 1,200 samples: enough to
 def test_live_findings_are_those_of_the_run(unlucky: Any) -> None:
     scope = GradScope(schedule=1, on_finding=None, quiet=True)
     fitted(unlucky, [scope], LONG_X, LONG_Y, batch_size=50, epochs=3)
-    (note,) = [record for record in vars(scope)["_sink"].records if isinstance(record, FindingsNote)]
+    *_, note = [record for record in vars(scope)["_sink"].records if isinstance(record, FindingsNote)]
     diagnosed = scope.run.diagnose()
     assert "dying_relu@dense_1" in [finding.key for finding in diagnosed]
     assert list(note.findings) == json.loads(findings_json(diagnosed))
