@@ -22,6 +22,7 @@ from gradscope.errors import RunFormatError, ShapeError
 from gradscope.network import Network
 from gradscope.records import Costs, EpochRecord, FindingsNote, NetworkChange, Record, Session, SessionEnd, StepRecord
 from gradscope.store import lossless_json
+from gradscope.store.charts import CHARTS_TAG, chart_layout
 from gradscope.store.layout import ARRAYS, Layout, known_columns, layout_for
 from gradscope.store.messages import (
     Event,
@@ -110,6 +111,9 @@ def encode(record: Record, writing: Writing) -> tuple[tuple[bytes, ...], Writing
             values.append(_shown_as_text(record))
         case NetworkChange():
             values, writing = _string(_NETWORK, record.network.to_json(), writing)
+            if writing.scalars != "none" and CHARTS_TAG not in writing.introduced:
+                values.append(_charts())
+                writing = replace(writing, introduced=writing.introduced | {CHARTS_TAG})
             rows = _rows(record.network)
             current = {table: tag for table, tag in writing.current.items() if writing.layouts[tag].rows == rows[table]}
             writing = replace(writing, rows=rows, current=current, plan=series_plan(record.network))
@@ -289,6 +293,13 @@ def _shown_as_text(note: FindingsNote) -> Any:
     lines = [f"By the rules of gradscope {note.version}:", "", *(f"    {line}" for line in note.text.split("\n"))]
     value = Value(tag=_FINDINGS_TEXT, tensor=string_tensor("\n".join(lines)))
     mark_as("text", value)
+    return value
+
+
+def _charts() -> Any:
+    """Return the value that tells TensorBoard's Custom Scalars tab which scalars go into one chart."""
+    value = Value(tag=CHARTS_TAG, tensor=string_tensor(chart_layout()))
+    mark_as("custom_scalars", value)
     return value
 
 

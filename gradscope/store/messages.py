@@ -48,9 +48,10 @@ def integer_tensor(value: int) -> Any:
     return _tensors.TensorProto(dtype=_types.DT_INT64, tensor_shape=_shape(()), int64_val=(value,))
 
 
-def string_tensor(text: str) -> Any:
-    """Return a string of shape ``[]``."""
-    return _tensors.TensorProto(dtype=_types.DT_STRING, tensor_shape=_shape(()), string_val=(text.encode(),))
+def string_tensor(text: str | bytes) -> Any:
+    """Return a string of shape ``[]``; TensorFlow's strings are bytes."""
+    content = text.encode() if isinstance(text, str) else text
+    return _tensors.TensorProto(dtype=_types.DT_STRING, tensor_shape=_shape(()), string_val=(content,))
 
 
 def tensor_of(array: NDArray[Any]) -> Any:

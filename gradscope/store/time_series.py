@@ -33,13 +33,15 @@ class SeriesPlan:
     """What the scalars of a network are called, worked out once.
 
     Attributes:
-        sites: Keys of the sites.
+        sites: Keys of the sites whose function can lose its slope.
+        site_rows: Rows of the `activations` table that are theirs.
         layers: Keys of the layers that have a kernel.
         kernels: Rows of the `gradients` table that hold kernels, those of one layer together.
         starts: Where in ``kernels`` each layer begins.
     """
 
     sites: tuple[str, ...] = ()
+    site_rows: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
     layers: tuple[str, ...] = ()
     kernels: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
     starts: NDArray[np.intp] = field(default_factory=lambda: np.zeros(0, np.intp))
@@ -52,8 +54,10 @@ def series_plan(network: Network) -> SeriesPlan:
         if variable.role == "kernel":
             rows.setdefault(variable.layer, []).append(row)
     counts = [len(of_layer) for of_layer in rows.values()]
+    bending = [row for row, site in enumerate(network.sites) if site.profile is None or not site.profile.linear]
     return SeriesPlan(
-        sites=tuple(site.key for site in network.sites),
+        sites=tuple(network.sites[row].key for row in bending),
+        site_rows=np.array(bending, np.intp),
         layers=tuple(rows),
         kernels=np.array([row for of_layer in rows.values() for row in of_layer], np.intp),
         starts=np.cumsum([0, *counts[:-1]], dtype=np.intp) if counts else np.zeros(0, np.intp),
@@ -73,7 +77,7 @@ def time_series(record: StepRecord, plan: SeriesPlan, scalars: Scalars = "auto")
     few = scalars == "auto"
     if record.activations is not None:
         for tag, column in (("saturated_fraction", _SATURATED), ("dead_unit_fraction", _DEAD)):
-            values = record.activations[:, column]
+            values = record.activations[plan.site_rows, column]
             series.update(
                 _mean_and_max(tag, values) if few and len(values) > MOST_CARDS else _each(tag, plan.sites, values)
             )

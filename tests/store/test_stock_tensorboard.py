@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from urllib.request import urlopen
 
 import keras
@@ -101,6 +102,17 @@ def test_the_findings_stand_in_the_text_tab(ask: Callable[[str], Any], logs: Pat
     assert f"By the rules of gradscope {gradscope.__version__}:" in shown["text"]
     words = html.unescape(re.sub(r"<[^>]*>", "", shown["text"]))
     assert str(gradscope.load(logs / "mlp").diagnose()).split()[:3] == words.partition(":")[2].split()[:3]
+
+
+def test_custom_scalars_show_all_layers_in_one_chart(ask: Callable[[str], Any]) -> None:
+    (category,) = ask("plugin/custom_scalars/layout")["category"]
+    charts = {chart["title"]: chart["multiline"]["tag"] for chart in category["chart"]}
+    (tags,) = charts["Gradient norm of each layer"]
+    answer = ask(f"plugin/custom_scalars/scalars?run=mlp/gradscope&tag={quote(tags)}")
+    assert set(answer["tag_to_events"]) == {"gradient_norm/dense", "gradient_norm/dense_1"}
+    for expressions in charts.values():
+        for expression in expressions:
+            assert ask(f"plugin/custom_scalars/scalars?run=mlp/gradscope&tag={quote(expression)}")["regex_valid"]
 
 
 def test_a_curve_holds_the_numbers_of_the_frame(ask: Callable[[str], Any], logs: Path) -> None:

@@ -1,10 +1,11 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from runs import network, numbers
 
-from gradscope.network import Network, Variable
+from gradscope.network import Network, Profile, Variable
 from gradscope.records import StepRecord
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS
 from gradscope.store.time_series import series_plan, time_series
@@ -82,6 +83,15 @@ def test_a_disconnected_kernel_has_no_scalar_and_an_exploded_one_is_infinite() -
     gradients = numbers(GRADIENTS, [{}, {}, {"norm": math.inf}, {}])
     series = time_series(StepRecord(0, 0, 0.0, gradients=gradients), series_plan(net))
     assert series == {"gradient_norm/layer_1": math.inf}
+
+
+def test_a_site_that_never_bends_has_no_curves_of_zeros() -> None:
+    net = network("relu", names(2))
+    first, last = net.sites
+    net = replace(net, sites=(replace(first, activation="linear", profile=Profile(linear=True)), last))
+    activations = numbers(ACTIVATIONS, [{"saturated_fraction": 0.0, "dead_unit_fraction": 0.0}] * 2)
+    series = time_series(StepRecord(0, 0, 0.0, activations=activations), series_plan(net))
+    assert series == {"saturated_fraction/layer_1": 0.0, "dead_unit_fraction/layer_1": 0.0}
 
 
 def test_a_net_without_sites_or_variables_has_the_global_norm_only() -> None:
