@@ -23,6 +23,7 @@ from gradscope.network import NotMeasured
 from gradscope.sites import Place, configuration
 
 GATES = "its gates run inside a recurrent loop"
+CELL = "its cell runs inside a recurrent loop"
 ATTENTION = "the softmax inside attention is not taken out"
 ELSEWHERE = "it runs inside a loop, a condition or a compiled function of its own"
 
@@ -349,7 +350,8 @@ def _tap_layer(stack: contextlib.ExitStack, tracer: Tracer, place: Place) -> Non
     if not isinstance(layer, keras.layers.Layer):
         stack.enter_context(replaced(layer, "call", _framed(tracer, place, layer.call)))
     elif isinstance(layer, keras.layers.RNN):
-        tracer.miss(f"{place.key} (gates)", GATES)
+        has_gates = hasattr(layer.cell, "recurrent_activation")
+        tracer.miss(*((f"{place.key} (gates)", GATES) if has_gates else (f"{place.key} (cell)", CELL)))
         stack.enter_context(replaced(layer, "call", _watched_output(tracer, place, layer.call, hidden=True)))
     elif isinstance(layer, _ATTENTION_LAYERS):
         tracer.miss(f"{place.key} (softmax)", ATTENTION)

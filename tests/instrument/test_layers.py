@@ -140,6 +140,15 @@ def test_every_layer_is_measured_and_every_gradient_is_that_of_the_tape(kind: st
     assert missing == []
 
 
+def test_a_recurrent_layer_without_gates_is_not_said_to_have_any() -> None:
+    model = keras.Sequential([keras.Input((5, 4)), layers.SimpleRNN(3), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    run = recorded(model, normal(BATCH, 5, 4), normal(BATCH, 1))
+    assert [(missed.name, missed.reason) for missed in run.not_measured] == [
+        ("simple_rnn (cell)", "its cell runs inside a recurrent loop")
+    ]
+
+
 def test_gates_and_the_softmax_of_attention_are_named_with_the_reason() -> None:
     inputs = keras.Input((5, 4))
     attended = layers.MultiHeadAttention(2, 2)(inputs, inputs)
