@@ -238,8 +238,8 @@ class GradScope(Callback):
             self._finish()
         finally:
             if self._recorder is not None:
-                self._recorder.disarm()
-            self._recorder = None  # its iterator must not outlive the interpreter
+                self._recorder.close()
+            self._recorder = None
             self._census.close()
             self._sink.close()
         if self._live is not None:

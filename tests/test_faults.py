@@ -418,3 +418,28 @@ def test_kill_minus_9_loses_no_record_that_was_written_before(tmp_path: Path) ->
     sink = EventFileSink(tmp_path)
     sink.open()  # the lock died with its holder
     sink.close()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("broken_off", [False, True])
+def test_a_process_that_trained_ends_without_complaint(broken_off: bool) -> None:
+    program = f"""
+import keras, numpy as np, gradscope
+model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+model.compile("sgd", "mse")
+class Interrupts(keras.callbacks.Callback):
+    def on_train_batch_end(self, batch, logs=None):
+        if {broken_off}:
+            raise KeyboardInterrupt
+try:
+    callbacks = [gradscope.GradScope(schedule=1, quiet=True), Interrupts()]
+    model.fit(np.ones((8, 4)), np.ones(8), batch_size=4, verbose=0, callbacks=callbacks)
+except KeyboardInterrupt:
+    pass
+"""
+    environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0"}
+    finished = subprocess.run(
+        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=False
+    )
+    assert finished.returncode == 0, finished.stderr
+    assert "GeneratorDataset" not in finished.stderr

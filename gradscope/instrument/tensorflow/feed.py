@@ -6,6 +6,7 @@ same compiled function runs on it. Building a new iterator for each step would c
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,24 +14,35 @@ from gradscope.instrument.tensorflow.framework import tf
 
 
 class Feed:
-    """Yields batches that were taken before, as an iterator that Keras' train function takes for its own."""
+    """Yields batches that were taken before, as an iterator that Keras' train function takes for its own.
+
+    TensorFlow keeps the generator, and with it the feed, for as long as the process lives. An iterator that is still
+    there when the interpreter ends makes it complain: `close` lets go of it, and so does the end of the process where
+    `fit` was broken off.
+    """
 
     def __init__(self) -> None:
         self._batch: Any = None
-        self._iterator: Any = None
         self._spec: Any = None
+        self._iterators: list[Any] = []  # one at most; a list, to be emptied when the process ends
+        weakref.finalize(self, self._iterators.clear)
 
     def same_batch(self, batch: Any, element_spec: Any) -> Any:
         """Return an iterator whose next element is ``batch``."""
         self._batch = batch
-        if self._iterator is None or self._spec != element_spec:
+        if not self._iterators or self._spec != element_spec:
             self._spec = element_spec
-            self._iterator = iter(self._dataset(element_spec))
-        return self._iterator
+            self._iterators[:] = [iter(self._dataset(element_spec))]
+        return self._iterators[0]
 
     def release(self) -> None:
         """Forget the batch, so that its memory is free."""
         self._batch = None
+
+    def close(self) -> None:
+        """Let go of the batch and of the iterator."""
+        self.release()
+        self._iterators.clear()
 
     def _dataset(self, element_spec: Any) -> Any:
         def latest() -> Iterator[Any]:

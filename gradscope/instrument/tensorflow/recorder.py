@@ -108,6 +108,11 @@ class Recorder:
             self._model.train_function = self._own
         self._feed.release()
 
+    def close(self) -> None:
+        """Leave the model as it was found, and let go of what the training was fed with."""
+        self.disarm()
+        self._feed.close()
+
     def note_plain_step(self) -> None:
         """Remember that the training's own function has run on its own iterator, and so is traced as it would be."""
         if self._armed:  # and no step came, as in a training loop of the user's own
