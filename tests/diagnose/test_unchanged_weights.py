@@ -55,6 +55,24 @@ def test_updates_below_the_last_digit_are_told_and_the_code_takes_larger_ones() 
     assert "keras.optimizers.Adam(learning_rate=0.1)  # 0.001 now" in code(finding)
 
 
+FADED = {"norm": 1e-14, "rms": 1e-15}
+
+
+def test_a_gradient_that_has_faded_is_told_and_larger_steps_are_not_advised() -> None:
+    finding = the_finding(unchanged_weights, still(FADED))
+    assert finding.message == "dense_1/kernel does not move: next to no gradient arrives."
+    assert "larger steps would not help" in finding.advice[0].text
+    assert code(finding) == ""
+
+
+def test_a_gradient_that_has_faded_through_time_asks_for_gates() -> None:
+    rnn = Part("rnn", "SimpleRNN", config={"units": 32, "recurrent_initializer": "orthogonal"})
+    net = network(Part("dense", activation="relu"), rnn, Part("out", activation="softmax"))
+    finding = the_finding(unchanged_weights, still(FADED, net, kernel="rnn/kernel"))
+    assert "through the time steps" in finding.advice[0].text
+    assert code(finding) == "keras.layers.LSTM(32)"
+
+
 def nothing(frames: Frames) -> bool:
     return list(unchanged_weights(frames)) == []
 

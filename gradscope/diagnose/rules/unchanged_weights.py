@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradscope.diagnose.advice import learning_rate, those
+import numpy as np
+
+from gradscope.diagnose.advice import layer_of, learning_rate, those
 from gradscope.diagnose.finding import Advice, Evidence, Finding
 from gradscope.diagnose.learning import learning
 from gradscope.diagnose.series import (
@@ -16,11 +18,11 @@ from gradscope.diagnose.series import (
     training_steps,
     variable_series,
 )
-from gradscope.network import Variable
+from gradscope.network import Layer, Variable
 from gradscope.store.frames import Frames
 
 
-def unchanged_weights(frames: Frames, *, resolution: float = 1e-7) -> Iterator[Finding]:
+def unchanged_weights(frames: Frames, *, resolution: float = 1e-7, faded: float = 1e-6) -> Iterator[Finding]:
     """Trainable kernels are exactly the same after an update as before.
 
     Either no gradient arrives, or it is exactly zero, or the update is below what the number format can add to the
@@ -35,6 +37,8 @@ def unchanged_weights(frames: Frames, *, resolution: float = 1e-7) -> Iterator[F
     Args:
         frames: The run.
         resolution: Relative size below which an update is lost in float32, pure number; half of its last digit.
+        faded: Gradient RMS beside the largest of the model's kernels, pure number, below which larger steps would not
+            help: the others could not bear them.
 
     Source:
         Ours.
@@ -55,7 +59,7 @@ def unchanged_weights(frames: Frames, *, resolution: float = 1e-7) -> Iterator[F
     if not unmoved:
         return
     every = len(unmoved) == len(kernels)
-    why, advice = _reason(frames, series, unmoved, resolution, no_rate=no_rate)
+    why, advice = _reason(frames, series, unmoved, resolution, faded, no_rate=no_rate)
     first = kernels[unmoved[0]]
     others = "" if len(unmoved) == 1 else f" and {len(unmoved) - 1} more"
     yield Finding(
@@ -109,7 +113,7 @@ def _forgotten(frames: Frames) -> Iterator[Finding]:
 
 
 def _reason(
-    frames: Frames, series: Series[Variable], unmoved: list[int], resolution: float, *, no_rate: bool
+    frames: Frames, series: Series[Variable], unmoved: list[int], resolution: float, faded: float, *, no_rate: bool
 ) -> tuple[str, tuple[Advice, ...]]:
     """Return why the first of them does not move, and what to do."""
     first = unmoved[0]
@@ -126,6 +130,22 @@ def _reason(
     # For plain gradient descent the update is this product; optimizers that rescale make no smaller one of it.
     update = float(step_series(frames, "learning_rate")[-1] * latest(series("norm"))[first])
     if update < resolution * latest(series("weight_norm"))[first]:
+        sizes = latest(series("rms"))
+        if sizes[first] < faded * np.nanmax(sizes):
+            layer = layer_of(frames.network, series.places[first].layer)
+            return "next to no gradient arrives", those([_restored(layer)])
         why = "its updates are smaller than the last digit of the weights"
         return why, those([learning_rate(frames, 100.0, "Take larger steps.")])
     return "no update reaches it", (Advice("See whether a callback or a constraint puts the weights back."),)
+
+
+def _restored(layer: Layer | None) -> Advice:
+    """Advise what brings the gradient back to a layer."""
+    if layer is None or "recurrent_initializer" not in layer.config:
+        return Advice("Look for where the gradient fades on its way back: larger steps would not help here.")
+    said = "The gradient fades on its way back through the time steps"
+    if layer.class_name != "SimpleRNN":
+        return Advice(f"{said}. Shorten the sequences, or let the layer pass on every step's output.")
+    return Advice(
+        f"{said}. Use a layer with gates, which can keep what it saw.", f"keras.layers.LSTM({layer.config['units']})"
+    )
