@@ -1,0 +1,131 @@
+"""Profiles, curves, losses and costs: what their lines say."""
+
+import math
+
+import findings
+import numpy as np
+import pytest
+import runs
+from figure_specs import spec
+
+import gradscope.testing as made
+from gradscope import figures
+from gradscope.records import Costs
+from gradscope.report.figures.losses import loss_curve
+from gradscope.store.read import frames_of
+
+
+def test_a_profile_has_the_layers_in_order_and_a_line_a_step() -> None:
+    first, last = spec(figures.gradient_profile(frames_of(runs.sick()).gradients, [0, 10_000]))["data"]
+    assert [first["name"], last["name"]] == ["step 0", "step 275"]  # the nearest that was recorded
+    assert last["y"][0] == "dense"
+    assert np.log10(last["x"]).tolist() == pytest.approx(list(range(-10, -1)), abs=1e-4)
+
+
+def test_the_activation_profile_has_a_band_of_one_deviation_to_each_side() -> None:
+    frames = made.run(
+        made.stack(depth=1), activations={"dense": {"mean": 0.5, "std": 2.0}, "dense_1": {"mean": 0, "std": 1}}
+    )
+    band, line = spec(figures.activation_profile(frames.activations, steps=[0]))["data"]
+    assert band["x"] == [-1.5, -1.0, 1.0, 2.5]
+    assert band["y"] == ["dense", "dense_1", "dense_1", "dense"]
+    assert line["x"] == [0.5, 0.0]
+    assert line["customdata"] == [2.0, 1.0]
+
+
+def test_a_profile_shows_exact_zeros_beside_its_scale() -> None:
+    frames = made.run(made.stack(depth=2), activations={"dense": {"backward_rms": 0.0}})
+    *lines, zeros = spec(figures.backward_profile(frames.activations))["data"]
+    assert all(line["x"][0] is None for line in lines)
+    assert set(zeros["y"]) == {"dense"}
+    assert zeros["x"][0] < min(x for x in lines[0]["x"] if x is not None)
+
+
+def test_curves_are_told_apart_by_more_than_their_colour() -> None:
+    lines = spec(figures.statistic_curves(made.run(made.stack(depth=5)).gradients, "rms"))["data"]
+    assert len({line["line"]["dash"] for line in lines}) == len(lines) == 6
+
+
+def test_findings_are_marked_with_rule_and_severity_in_legend_and_hover() -> None:
+    figure = spec(figures.statistic_curves(frames_of(runs.sick()).gradients, "rms", findings=findings.SICK))
+    marks = {trace["name"]: trace for trace in figure["data"] if trace.get("yaxis") == "y2"}
+    assert list(marks) == [
+        "vanishing_gradient (high)", "unchanged_weights (medium)", "dying_relu (medium)", "oscillating_loss (low)",
+    ]  # fmt: skip
+    assert marks["vanishing_gradient (high)"]["x"] == [0.0, 275.0, None]
+    assert "dense_1, dense_2, dense_3 and 2 more" in marks["unchanged_weights (medium)"]["hovertext"][0]
+    assert len({trace["marker"]["symbol"] for trace in marks.values()}) == 3
+    assert [shape["x0"] for shape in figure["layout"]["shapes"]] == [0, 50, 75, 100]
+
+
+def test_findings_about_other_layers_are_left_out() -> None:
+    figure = spec(
+        figures.statistic_curves(frames_of(runs.sick()).gradients, "rms", layers=["dense_5"], findings=findings.SICK)
+    )
+    names = [trace["name"] for trace in figure["data"]]
+    assert names == ["dense_5", "unchanged_weights (medium)", "dying_relu (medium)", "oscillating_loss (low)"]
+
+
+def test_a_spike_among_very_many_records_is_drawn_at_its_own_step() -> None:
+    spike = {"dense/kernel": {"rms": lambda step: 1.0 if step == 1_777 else 1e-3}}
+    frames = made.run(made.stack(depth=1), recorded=range(2_000), gradients=spike)
+    line = spec(figures.statistic_curves(frames.gradients, "rms", layers=["dense"]))["data"][0]
+    assert len(line["x"]) <= 400
+    assert line["x"][line["y"].index(1.0)] == 1_777
+
+
+def test_values_that_are_not_finite_are_marked_with_their_layers() -> None:
+    figure = spec(figures.statistic_curves(frames_of(runs.not_finite()).gradients, "rms"))
+    mark = next(trace for trace in figure["data"] if trace["name"] == "NaN or infinite")
+    assert mark["x"] == [50]
+    assert "dense, dense_1, dense_2" in mark["hovertext"][0]
+
+
+def test_the_loss_has_its_curves_findings_and_recorded_steps() -> None:
+    frames = frames_of(runs.sick())
+    figure = spec(figures.loss_curve(frames.steps, frames.epochs, findings.SICK))
+    names = [trace["name"] for trace in figure["data"]]
+    assert names[:4] == ["batch loss", "epoch loss", "validation loss", "best constant answer"]
+    assert names[-1] == "recorded steps"
+    assert figure["data"][-1]["x"] == list(range(0, 300, 25))
+    assert figure["layout"]["yaxis"]["title"]["text"] == "loss (no unit)"
+
+
+def test_a_loss_over_two_decades_has_a_log_axis() -> None:
+    frames = made.run(made.stack(), epochs={"loss": [2.0, 0.1, 0.001]})
+    assert spec(loss_curve(frames.steps, frames.epochs))["layout"]["yaxis"]["type"] == "log"
+
+
+def test_a_loss_that_is_not_finite_is_marked() -> None:
+    frames = frames_of(runs.not_finite())
+    figure = spec(loss_curve(frames.steps, frames.epochs))
+    assert next(trace["x"] for trace in figure["data"] if trace["name"] == "loss NaN or infinite") == [50]
+
+
+def test_the_learning_rate_is_shown_where_it_changes() -> None:
+    constant = made.run(made.stack())
+    falling = made.run(made.stack(), steps={"learning_rate": lambda step: 1e-2 / (1 + step)})
+    drawn = [
+        [trace["name"] for trace in spec(loss_curve(frames.steps, frames.epochs))["data"]]
+        for frames in (constant, falling)
+    ]
+    assert "learning rate (right axis)" not in drawn[0]
+    assert "learning rate (right axis)" in drawn[1]
+
+
+def test_the_loss_of_very_many_records_keeps_its_extremes() -> None:
+    frames = made.run(
+        made.stack(depth=1), recorded=range(9_000), steps={"loss": lambda s: 9.0 if s == 4_567 else math.sin(s)}
+    )
+    line = spec(loss_curve(frames.steps, frames.epochs))["data"][0]
+    assert len(line["x"]) <= 4_001
+    assert line["x"][line["y"].index(9.0)] == 4_567
+    assert min(line["y"]) == pytest.approx(-1.0, abs=1e-3)
+
+
+def test_overhead_is_shown_in_seconds_and_as_shares_of_the_training() -> None:
+    costs = Costs(training_seconds=20.0, setup_seconds=3.0, early_seconds=0.5, epoch_seconds=0.1, running_seconds=0.2)
+    bars, own, recording = spec(figures.overhead(made.run(made.stack()).steps, costs))["data"]
+    assert bars["x"] == [20.0, 3.0, 0.5, 0.1, 0.2]
+    assert bars["text"][1] == "3 s (15&#37;)"
+    assert set(own["y"]) == set(recording["y"]) == {0.01}
