@@ -1,0 +1,141 @@
+"""``gradscope export``: recorded runs as Parquet, CSV or JSON, for other tools to read."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+
+import typer
+
+from gradscope.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from gradscope.run import Run
+    from gradscope.store.destination import Written
+    from gradscope.store.tidy import TidyTables
+
+    Write: TypeAlias = Callable[[Path, Iterable[tuple[str, TidyTables]]], list[Written]]
+
+FORMATS: Final = ("parquet", "csv", "json")
+
+
+def export(
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A run's directory, or one that holds several runs.")],
+    to: Annotated[str, typer.Option("--to", metavar="parquet|csv|json", help="Format to write.")],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT", help="Directory to write to; with --to json, a file.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON what was written.")] = False,
+) -> int:
+    """Write tables for pandas, DuckDB, Spark and others.
+
+    The tables are those of a run in Python, and runs, layers and logs. Every
+    number comes back exactly, NaN and infinity included.
+
+    \b
+    Formats:
+      parquet  one dataset, OUT/table=steps/run=mlp/part-0.parquet and so on;
+               runs are added to it, one that is there already is replaced
+      csv      one file a table, OUT/steps.csv and so on; replaced as a whole
+      json     one file for all; NaN and infinity are strings
+
+    \b
+    Parquet and CSV come with OUT/_schema.json, JSON with a schema inside:
+    what each column says, its type and unit, and a version.
+
+    \b
+    Exit codes:
+      0  all runs were exported
+      2  nothing was exported, or a damaged run was left out
+
+    \b
+    Examples:
+      gradscope export logs --to parquet -o tables
+      gradscope export logs/mlp --to csv -o mlp
+      gradscope export logs/mlp --to json -o mlp.json
+      gradscope export logs --to parquet -o tables --json | jq '.files[].path'
+    """
+    write = _writer(to)
+    from gradscope.store.tidy import tidy_tables
+
+    count, runs = _runs(path)
+    names: list[str] = []
+
+    def tables() -> Iterator[tuple[str, TidyTables]]:
+        for name, run in runs:
+            yield name, tidy_tables(run.frames, run.findings)
+            names.append(name)
+
+    written = write(output, tables())
+    print(written_json(to, output, names, written) if as_json else _said(to, output, names, written))
+    return 0 if len(names) == count else 2
+
+
+def _writer(to: str) -> Write:
+    match to:
+        case "parquet":
+            from gradscope.store.parquet import write_parquet
+
+            return write_parquet
+        case "csv":
+            from gradscope.store.csv_tables import write_csv
+
+            return write_csv
+        case "json":
+            from gradscope.store.json_tables import write_json
+
+            return write_json
+        case _:
+            near = difflib.get_close_matches(to.lower(), FORMATS, n=1, cutoff=0.4)
+            meant = f"Did you mean {near[0]!r}? " if near else ""
+            raise ArgumentError(f"--to {to} is no format. {meant}There are {', '.join(FORMATS)}.")
+
+
+def _runs(path: Path) -> tuple[int, Iterator[tuple[str, Run]]]:
+    """Return how many runs ``path`` names, and those that can be read, one at a time: all at once may not fit."""
+    from gradscope.errors import RunNotFoundError
+    from gradscope.run import each_run, load
+    from gradscope.store.read import run_directories
+
+    try:
+        run = load(path)
+    except RunNotFoundError:
+        below = run_directories(path) if path.is_dir() else []
+        if not below:
+            raise
+        return len(below), each_run(path)
+    return 1, iter([(run.name, run)])
+
+
+def written_json(to: str, output: Path, runs: Sequence[str], written: Sequence[Written]) -> str:
+    """Return as strict JSON what was written: the runs, and each file with the rows of each table in it."""
+    from gradscope.store.tables import VERSION
+
+    document = {
+        "to": to,
+        "output": str(output),
+        "schema_version": ".".join(map(str, VERSION)),
+        "runs": list(runs),
+        "files": [{"path": str(each.path), "run": each.run, "rows": each.rows} for each in written],
+    }
+    return json.dumps(document, indent=2, allow_nan=False)
+
+
+def _said(to: str, output: Path, runs: Sequence[str], written: Sequence[Written]) -> str:
+    from gradscope.report.wording import printable
+    from gradscope.store.destination import SCHEMA_FILE
+
+    rows: dict[str, int] = {}
+    for each in written:
+        for table, count in each.rows.items():
+            rows[table] = rows.get(table, 0) + count
+    width = max(map(len, rows))
+    what = f"run {printable(runs[0])}" if len(runs) == 1 else f"{len(runs):,} runs"
+    lines = [f"Exported {what} to {printable(str(output))}"]
+    lines += [f"  {table:<{width}}  {count:>11,} {'row' if count == 1 else 'rows'}" for table, count in rows.items()]
+    if to != "json":
+        lines.append(f"What each column says: {printable(str(output / SCHEMA_FILE))}")
+    return "\n".join(lines)
