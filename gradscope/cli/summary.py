@@ -1,30 +1,38 @@
-"""``gradscope summary``: one row a layer of a recorded run, as a table or as JSON."""
+"""``gradscope summary``: one row a layer of a run, or one line a run of many, as a table or as JSON."""
 
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
+import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradscope.cli.runs import only_run
+from gradscope.cli.many_runs import ManyRuns, runs_at
+from gradscope.cli.strict_json import strict_json
 
 if TYPE_CHECKING:
     from gradscope.report.summary import Summary
 
 
 def summary(
-    path: Annotated[Path, typer.Argument(metavar="PATH", help="Directory of a run, as it was given to GradScope.")],
+    path: Annotated[Path, typer.Argument(metavar="PATH", help="A run's directory, or one that holds several runs.")],
+    sort: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="Of several runs: sort by a column; -COLUMN sorts downwards.")
+    ] = None,
+    where: Annotated[
+        list[str] | None, typer.Option(metavar="CONDITION", help="Only runs that meet this; repeatable.")
+    ] = None,
+    show: Annotated[list[str] | None, typer.Option(metavar="COLUMN", help="Show this column too; repeatable.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; NaN and infinite numbers are null.")] = False,
     show_all: Annotated[bool, typer.Option("--all", help="Show every row of a deep network in a terminal.")] = False,
-) -> None:
-    """Show findings, and one row a layer.
+) -> int:
+    """Show findings and layers; of several runs, a line each.
 
     \b
-    How to read a row:
+    How to read the row of a layer:
       saturated        share of entries where the function has lost its slope;
                        in brackets where only one side is flat, as ReLU below 0
       dead units       share of units that are 0 on every sample of a window
@@ -34,18 +42,62 @@ def summary(
       update / weight  size of an update over size of the weights, a median
 
     \b
+    Several runs, those with the severest findings first. Columns to sort by and
+    for conditions:
+      run, severity, finding (rule@layer), findings (how many), steps, epochs,
+      recorded, batch_loss, overhead, setup_seconds, ended;
+      each log of the epochs, such as val_loss; each of the runs' params
+    A condition is COLUMN OP VALUE, where OP is one of < <= > >= = !=
+
+    \b
+    Exit codes:
+      0  something was shown
+      2  no run could be read, or there is no such column
+
+    \b
     Examples:
       gradscope summary logs/mlp
-      gradscope summary logs/mlp --all
       gradscope summary logs/mlp --json > mlp.json
+      gradscope summary logs
+      gradscope summary logs --sort val_loss --where "lr<0.01"
+      gradscope summary logs --sort -overhead --show accuracy
+      gradscope summary logs --where "severity>=medium" --json | jq '.runs[].run'
     """
-    shown = only_run(path).summary()
+    runs = runs_at([path])
+    if len(runs.places) > 1 or sort or where or show:
+        return _show_sweep(runs, sort, where or (), show or (), as_json)
+    from gradscope.run import load
+
+    shown = load(runs.places[0][1]).summary()
     if as_json:
         print(summary_json(shown))
-        return
+        return 0
     from gradscope.report.console import ROW_LIMIT, print_summary
 
     print_summary(shown, row_limit=None if show_all else ROW_LIMIT)
+    return 0
+
+
+def _show_sweep(runs: ManyRuns, sort: str | None, where: Sequence[str], show: Sequence[str], as_json: bool) -> int:
+    from gradscope.report.overview.selection import column_named, condition_of, ordered, selected
+    from gradscope.report.overview.text import print_sweep
+    from gradscope.sweep import overview
+
+    conditions = [condition_of(text) for text in where]
+    sweep = dataclasses.replace(overview(runs), left_out=runs.left_out)
+    if not sweep.rows:
+        print_sweep(sweep)
+        return 2
+    columns = [column_named(sweep, name) for name in (*show, *(condition.column for condition in conditions))]
+    if sort is not None:
+        sweep = ordered(sweep, sort)
+        columns.append(column_named(sweep, sort.removeprefix("-") if sort not in sweep.columns else sort))
+    sweep = selected(sweep, conditions)
+    if as_json:
+        print(strict_json(sweep.to_json()))
+    else:
+        print_sweep(sweep, show=columns, now=time.time())
+    return 0
 
 
 def summary_json(summary: Summary) -> str:
@@ -61,17 +113,4 @@ def summary_json(summary: Summary) -> str:
         "training_count": summary.training_count,
         "resumed_steps": list(summary.resumed_steps),
     }
-    return json.dumps(_strict(document), indent=2, allow_nan=False)
-
-
-def _strict(value: Any) -> Any:  # Any: a JSON value
-    """Return ``value`` with null for every number that JSON cannot hold."""
-    match value:
-        case dict():
-            return {str(key): _strict(item) for key, item in cast("dict[Any, Any]", value).items()}
-        case list():
-            return [_strict(item) for item in cast("list[Any]", value)]
-        case float() if not math.isfinite(value):
-            return None
-        case _:
-            return value
+    return strict_json(document)

@@ -1,0 +1,83 @@
+"""The runs that several paths name, read one after another, so that of many only one is in memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gradscope.cli.mistakes import nearest, question
+from gradscope.errors import RunFormatError, RunNotFoundError
+
+if TYPE_CHECKING:
+    from gradscope.run import Run
+
+
+@dataclass
+class ManyRuns:
+    """Iterates over runs; what cannot be read is in ``left_out`` when the iteration has ended.
+
+    Attributes:
+        places: The name of each run, and where it lies.
+        left_out: By name, why it is left out.
+    """
+
+    places: Sequence[tuple[str, Path]]
+    left_out: dict[str, str] = field(default_factory=dict[str, str])
+
+    def __iter__(self) -> Iterator[Run]:
+        from gradscope.run import load
+
+        for name, place in self.places:
+            try:
+                run = load(place)
+            except (RunFormatError, RunNotFoundError) as error:
+                self.left_out[name] = str(error)
+            else:
+                run.name = name
+                yield run
+
+    def name_of(self, text: str) -> str:
+        """Return the name of the run that a user means by its name or by its path."""
+        by_path = {place.resolve(): name for name, place in self.places}
+        return by_path.get(Path(text).resolve(), text)
+
+
+def runs_at(paths: Sequence[Path]) -> ManyRuns:
+    """Return the runs at ``paths``, and all below a path that is none, named by their paths from where these part.
+
+    Raises:
+        RunNotFoundError: If there is nothing at one of the paths; it names the nearest.
+    """
+    places = [place for path in paths for place in _places(path)]
+    parents = [str(place.resolve().parent) for place in places]
+    common = Path(os.path.commonpath(parents)) if parents else Path()
+    return ManyRuns([(place.resolve().relative_to(common).as_posix(), place) for place in places])
+
+
+def require(path: Path) -> None:
+    """Raise if there is nothing at ``path``.
+
+    Raises:
+        RunNotFoundError: If so; it names the nearest of what lies beside it.
+    """
+    if path.exists() or not path.absolute().parent.is_dir():
+        return  # where not even the parent is, `load` says how far the path goes
+    beside = (entry.name for entry in path.absolute().parent.iterdir())
+    if near := nearest(path.name, beside):
+        said = question(str(path.with_name(name)) for name in near)
+        raise RunNotFoundError(f"There is nothing at {str(path)!r}.{said}")
+
+
+def _places(path: Path) -> list[Path]:
+    """Return ``path`` if it is a run, else the runs below it; itself where there are none: `load` says why."""
+    from gradscope.run import load
+    from gradscope.store.read import run_directories
+
+    require(path)
+    if not path.exists():
+        load(path)  # raises, and says what there is on the way
+    below = run_directories(path) if path.is_dir() else []
+    return [path] if path in below or not below else below

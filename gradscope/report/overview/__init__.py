@@ -1,0 +1,1 @@
+"""Several runs, a line each."""

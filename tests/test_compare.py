@@ -1,0 +1,82 @@
+"""``gradscope.compare``, as a person calls it."""
+
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+from runs import healthy, sick, write
+from sweeps import many, run
+
+import gradscope
+from gradscope import ArgumentError, Comparison, compare, load, load_runs
+
+
+def test_compare_is_a_function_whatever_was_imported_before() -> None:
+    program = """if True:
+        import gradscope.sweep, gradscope.cli.compare, gradscope.cli.main, gradscope
+        import gradscope.report.comparing.comparison
+        assert callable(gradscope.compare), gradscope.compare
+        assert not {"keras", "tensorflow"} & set(__import__("sys").modules)
+    """
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+    assert isinstance(gradscope.compare, types.FunctionType)
+
+
+def test_runs_below_a_directory_are_compared_with_the_first_or_the_one_named(tmp_path: Path) -> None:
+    write(tmp_path / "a", healthy())
+    write(tmp_path / "b", sick())
+    runs = load_runs(tmp_path)
+    comparison = runs.compare()
+    assert isinstance(comparison, Comparison)
+    assert (comparison.reference.name, comparison.others[0].name) == ("a", "b")
+    assert "vanishing_gradient@dense" in [change.finding.key for change in comparison.gained("high")]
+    assert runs.compare("b").reference.name == "b"
+    assert [change.kind for change in runs.compare("b").finding_changes] == ["lost"] * len(comparison.gained())
+    assert repr(compare(runs)) == repr(comparison)
+
+
+def test_runs_may_come_one_after_another_and_names_that_are_given_twice_are_told_apart(tmp_path: Path) -> None:
+    path = write(tmp_path / "mlp", healthy())
+    comparison = compare(load(path) for _ in range(3))
+    assert [side.name for side in comparison.sides] == ["mlp", "mlp (2)", "mlp (3)"]
+    assert not comparison.frame["notable"].any()
+    assert {change.run for change in comparison.changes} == {"mlp (2)", "mlp (3)"}
+
+
+def test_limits_are_passed_on() -> None:
+    runs = many(2)
+    assert not compare(runs).frame["notable"].any()
+    assert compare(runs, ratio=1.05).frame["notable"].any()
+    assert compare(runs, ratio=1.05).ratio == 1.05
+
+
+def test_parameters_are_among_what_differs() -> None:
+    comparison = compare([run(healthy(), "a", lr=0.1), run(healthy(), "b", lr=0.2)])
+    assert [(each.name, each.values) for each in comparison.differences] == [("params.lr", (0.1, 0.2))]
+
+
+def test_one_run_is_an_error() -> None:
+    with pytest.raises(ArgumentError, match="two runs or more, and only 'a' was given"):
+        compare([run(healthy(), "a")])
+
+
+def test_the_tables_of_a_run_are_let_go_when_the_next_one_comes() -> None:
+    import gc
+    import weakref
+
+    alive: list[int] = []
+    frames: list[weakref.ref[object]] = []
+
+    def runs():  # type: ignore[no-untyped-def]
+        for each in ("a", "b", "c"):
+            made = run(healthy(), each)
+            frames.append(weakref.ref(made.frames.activations))
+            yield made
+            del made
+            gc.collect()
+            alive.append(sum(frame() is not None for frame in frames))
+
+    compare(runs())
+    assert max(alive) <= 1
