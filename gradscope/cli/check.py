@@ -5,13 +5,15 @@ from __future__ import annotations
 import enum
 import json
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gradscope.cli.mistakes import nearest, question
+from gradscope.cli.rules import rule_names
 from gradscope.cli.runs import all_runs
 from gradscope.errors import ArgumentError, MissingTableError
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from gradscope.diagnose.verdict import Verdict
+    from gradscope.run import Run
 
 
 class FailOn(enum.StrEnum):
@@ -42,7 +45,10 @@ def check(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A run's directory, or one that holds several runs.")],
     fail_on: Annotated[FailOn, typer.Option(help="Least severity that makes the check fail.")] = FailOn.HIGH,
     ignore: Annotated[
-        list[str] | None, typer.Option(metavar="RULE", help="A rule, or rule@layer, that does not count; repeatable.")
+        list[str] | None,
+        typer.Option(
+            metavar="RULE", help="A rule, or rule@layer, that does not count; repeatable.", autocompletion=rule_names
+        ),
     ] = None,
     output: Annotated[Format, typer.Option("--format", help="What to print.")] = Format.TEXT,
     as_json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
@@ -90,11 +96,24 @@ def check(
     for warning in caught:
         warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
     _show(verdicts, fail_on, Format.JSON if as_json else output)
+    for sentence in idle_ignores(names, runs.values()):
+        warnings.warn(sentence, stacklevel=2)
     if unchecked:
         raise MissingTableError(" ".join(unchecked))
     if unreadable or any(issubclass(warning.category, RuleFailedWarning) for warning in caught):
         return 2
     return int(any(verdict.failing for verdict in verdicts))
+
+
+def idle_ignores(names: Sequence[str], runs: Iterable[Run]) -> Iterator[str]:
+    """Yield a sentence for each ``rule@layer`` to ignore whose layer no run has: it is misspelt, or gone."""
+    networks = [run.network for run in runs]
+    layers = dict.fromkeys(key for net in networks for part in (net.layers, net.sites) for key in (p.key for p in part))
+    for name in names:
+        rule, _, layer = name.partition("@")
+        if layer and layers and layer not in layers:
+            near = question(f"{rule}@{key}" for key in nearest(layer, layers))
+            yield f"--ignore {name} ignores nothing: no layer is called {layer!r}.{near}"
 
 
 def _show(verdicts: Sequence[Verdict], fail_on: FailOn, output: Format) -> None:

@@ -7,8 +7,17 @@ from typing import Annotated
 import typer
 
 
+def rule_names(incomplete: str) -> list[str]:
+    """Return the rules whose names begin like this, for the shell's completion."""
+    from gradscope.diagnose.discover import known_rules
+
+    return [name for name in known_rules() if name.startswith(incomplete)]
+
+
 def rules(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="A rule, to read its page.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="A rule, to read its page.", autocompletion=rule_names)
+    ] = None,
 ) -> None:
     """List the rules, or show the page of one.
 

@@ -5,29 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gradscope.cli.mistakes import nearest, question
+
 if TYPE_CHECKING:
     from gradscope.run import Run
-
-
-def only_run(path: Path) -> Run:
-    """Return the run at ``path``, or the only one below it.
-
-    Raises:
-        RunNotFoundError: If there is none, or there are several.
-    """
-    from gradscope.errors import RunNotFoundError
-    from gradscope.run import load
-
-    try:
-        return load(path)
-    except RunNotFoundError:
-        below = _below(path)
-        if not below:
-            raise
-        if len(below) > 1:
-            names = ", ".join(str(directory) for directory in below[:5]) + (", ..." if len(below) > 5 else "")
-            raise RunNotFoundError(f"{str(path)!r} holds {len(below)} runs; name one of them: {names}") from None
-        return load(below[0])
 
 
 def all_runs(path: Path) -> tuple[dict[str, Run], int]:
@@ -41,13 +22,32 @@ def all_runs(path: Path) -> tuple[dict[str, Run], int]:
 
     try:
         run = load(path)
-    except RunNotFoundError:
+    except RunNotFoundError as error:
         below = _below(path)
         if not below:
-            raise
+            raise RunNotFoundError(f"{error}{nearest_run(path)}") from None
         runs = load_runs(path)
         return dict(runs), len(below) - len(runs)
     return {run.name: run}, 0
+
+
+def nearest_run(path: Path) -> str:
+    """Return a question that names the directory that ``path`` may be a misspelling of; ``""`` where none is like it.
+
+    Example:
+        >>> nearest_run(Path("no/such/run"))
+        ''
+    """
+    missing = next((part for part in (*reversed(path.parents), path) if not part.exists()), None)
+    if missing is None or not missing.parent.is_dir():
+        return ""
+    names = [entry.name for entry in missing.parent.iterdir() if entry.is_dir()]
+    near = nearest(missing.name, names)
+    if not near:
+        return ""
+    mended = missing.with_name(near[0])
+    whole = mended / path.relative_to(missing)
+    return question([str(whole if whole.exists() else mended)])
 
 
 def _below(path: Path) -> list[Path]:

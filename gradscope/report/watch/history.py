@@ -1,0 +1,197 @@
+"""History: a run's numbers from its first record to its last, in a bounded number of groups of records.
+
+A long training has more records than a screen has columns. Records are kept in groups of equal size; when there are too
+many groups, each two become one. A group holds the largest value, so that a spike of one step is never lost, and a
+group that is small throughout is small in every record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gradscope.network import Network
+from gradscope.records import NetworkChange, Record, Session, StepRecord
+from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS
+
+Statistic: TypeAlias = Literal["saturation", "dead", "gradient", "backward", "update"]
+
+GROUPS: Final = 256
+"""Groups that are kept; even, so that each two can become one."""
+
+NOT_FINITE: Final = np.inf
+"""What stands for a record with NaN or infinite entries: no value is larger, so that its group shows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """One statistic that is kept.
+
+    Attributes:
+        title: What it is called over a strip.
+        column: Its column in the table.
+        of_gradients: Whether it has one row a variable; else one a site.
+        is_fraction: Whether it is a share in [0, 1]; else a size, which is compared by its power of ten.
+        needs_backward: Whether a step that mixed precision skips has no such number.
+    """
+
+    title: str
+    column: str
+    of_gradients: bool = False
+    is_fraction: bool = False
+    needs_backward: bool = True
+
+
+MEASURES: Final[dict[Statistic, Measure]] = {
+    "saturation": Measure("saturated", "saturated_fraction", is_fraction=True, needs_backward=False),
+    "dead": Measure("dead units", "dead_unit_fraction", is_fraction=True, needs_backward=False),
+    "gradient": Measure("gradient RMS", "rms", of_gradients=True),
+    "backward": Measure("backward signal", "backward_rms"),
+    "update": Measure("update / weight", "update_to_weight_ratio", of_gradients=True),
+}
+"""What can be shown over time, by the word that asks for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """One statistic over the steps.
+
+    Attributes:
+        values: Shape ``(names, cells)``: the largest value of a cell's records; NaN where none is known, infinite where
+            entries were not finite.
+        first_step: First step of the first cell; -1 without any.
+        last_step: Last step of the last cell; -1 without any.
+        record_count: Records in a cell; the last may have fewer.
+    """
+
+    values: NDArray[np.float32]
+    first_step: int
+    last_step: int
+    record_count: int
+
+
+class History:
+    """The numbers of one training.
+
+    Example:
+        >>> history = History()
+        >>> for step in range(1000):
+        ...     history.take(StepRecord(step, 0, 0.0))
+        >>> grid = history.grid("gradient", ["dense/kernel"], 80)
+        >>> grid.values.shape, grid.first_step, grid.last_step, grid.record_count
+        ((1, 63), 0, 999, 16)
+    """
+
+    def __init__(self) -> None:
+        self._places: dict[bool, dict[str, int]] = {False: {}, True: {}}
+        self._rows: dict[bool, NDArray[np.intp]] = {of: np.zeros(0, np.intp) for of in (False, True)}
+        self._values: dict[Statistic, NDArray[np.float32]] = {name: _unknown(0) for name in MEASURES}
+        self._first: list[int] = []
+        self._last: list[int] = []
+        self._count = 0  # records in the last group
+        self._size = 1  # records in every other
+
+    def take(self, record: Record) -> None:
+        """Keep the numbers of ``record``; a session voids what was recorded at or after its first step."""
+        match record:
+            case Session():
+                self._void(record.step)
+            case NetworkChange():
+                self._place(record.network)
+            case StepRecord():
+                self._open_group(record.step)
+                self._add(record)
+            case _:
+                pass
+
+    def grid(self, statistic: Statistic, names: list[str], width: int) -> Grid:
+        """Return ``statistic`` over the steps, in at most ``width`` cells.
+
+        Args:
+            statistic: What to show.
+            names: Keys of sites, or paths of variables for what is known of variables; one that is not known, such as
+                ``""``, has a row of NaN.
+            width: Most cells.
+        """
+        places = self._places[MEASURES[statistic].of_gradients]
+        used = len(self._first)
+        values = np.full((len(names), used), np.nan, np.float32)
+        for row, name in enumerate(names):
+            if name in places:
+                values[row] = self._values[statistic][places[name], :used]
+        groups = max(1, -(-used // max(1, width)))
+        cells = -(-used // groups)
+        padded = np.full((len(names), cells * groups), np.nan, np.float32)
+        padded[:, :used] = values
+        return Grid(
+            np.fmax.reduce(padded.reshape(len(names), cells, groups), axis=2),
+            self._first[0] if self._first else -1,
+            self._last[-1] if self._last else -1,
+            groups * self._size,
+        )
+
+    def _place(self, network: Network) -> None:
+        """Give each site and variable a row of its own; those that are known keep theirs."""
+        names = {False: [site.key for site in network.sites], True: [variable.path for variable in network.variables]}
+        for of_gradients, places in self._places.items():
+            for name in names[of_gradients]:
+                places.setdefault(name, len(places))
+            self._rows[of_gradients] = np.array([places[name] for name in names[of_gradients]], np.intp)
+        for name, measure in MEASURES.items():
+            missing = len(self._places[measure.of_gradients]) - len(self._values[name])
+            self._values[name] = np.concatenate([self._values[name], _unknown(missing)])
+
+    def _open_group(self, step: int) -> None:
+        """Make the record of ``step`` part of the last group, or of a new one."""
+        if self._first and self._count < self._size:
+            self._last[-1] = step
+            self._count += 1
+            return
+        if len(self._first) == GROUPS:
+            self._halve()
+        self._first.append(step)
+        self._last.append(step)
+        self._count = 1
+
+    def _halve(self) -> None:
+        for name, values in self._values.items():
+            self._values[name] = np.concatenate(
+                [np.fmax(values[:, ::2], values[:, 1::2]), _unknown(len(values), GROUPS // 2)], axis=1
+            )
+        self._first, self._last = self._first[::2], self._last[1::2]
+        self._size *= 2
+
+    def _add(self, record: StepRecord) -> None:
+        group = len(self._first) - 1
+        is_skipped = record.steps is not None and record.steps[STEPS.statistic_names.index("skipped")] == 1
+        for name, measure in MEASURES.items():
+            array = record.gradients if measure.of_gradients else record.activations
+            rows = self._rows[measure.of_gradients]
+            if array is None or len(array) != len(rows) or (is_skipped and measure.needs_backward):
+                continue
+            kept = self._values[name]
+            kept[rows, group] = np.fmax(kept[rows, group], _numbers(array, measure))
+
+    def _void(self, start: int) -> None:
+        """Forget every group that holds a record at or after ``start``."""
+        used = sum(last < start for last in self._last)
+        for values in self._values.values():
+            values[:, used:] = np.nan
+        del self._first[used:], self._last[used:]
+        self._count = self._size  # the next record begins a group
+        if not used:
+            self._size = 1
+
+
+def _unknown(rows: int, groups: int = GROUPS) -> NDArray[np.float32]:
+    return np.full((rows, groups), np.nan, np.float32)
+
+
+def _numbers(array: NDArray[Any], measure: Measure) -> NDArray[np.float32]:
+    columns = (GRADIENTS if measure.of_gradients else ACTIVATIONS).statistic_names
+    values = array[:, columns.index(measure.column)]
+    broken = array[:, columns.index("nonfinite_count")] > 0
+    return np.where(broken | np.isinf(values), NOT_FINITE, values).astype(np.float32)
