@@ -26,15 +26,19 @@ if TYPE_CHECKING:
     from gradscope.callback import GradScope
     from gradscope.diagnose.finding import Advice, Evidence, Finding
     from gradscope.inspection.preflight import Preflight, preflight
+    from gradscope.report import figures
+    from gradscope.report.comparing.comparison import Comparison
     from gradscope.report.findings import Findings
     from gradscope.report.summary import Summary
     from gradscope.run import Run, Runs, load, load_runs
     from gradscope.schedule import budget, early, every
+    from gradscope.sweep import compare
 
 __all__ = [
     "Advice",
     "ArgumentError",
     "CheckFailedError",
+    "Comparison",
     "Evidence",
     "Finding",
     "Findings",
@@ -53,8 +57,10 @@ __all__ = [
     "WriterError",
     "__version__",
     "budget",
+    "compare",
     "early",
     "every",
+    "figures",
     "load",
     "load_runs",
     "preflight",
@@ -62,6 +68,7 @@ __all__ = [
 
 _HOMES: Final = {
     "Advice": "gradscope.diagnose.finding",
+    "Comparison": "gradscope.report.comparing.comparison",
     "Evidence": "gradscope.diagnose.finding",
     "Finding": "gradscope.diagnose.finding",
     "Findings": "gradscope.report.findings",
@@ -71,8 +78,10 @@ _HOMES: Final = {
     "Runs": "gradscope.run",
     "Summary": "gradscope.report.summary",
     "budget": "gradscope.schedule",
+    "compare": "gradscope.sweep",
     "early": "gradscope.schedule",
     "every": "gradscope.schedule",
+    "figures": "gradscope.report",
     "load": "gradscope.run",
     "load_runs": "gradscope.run",
     "preflight": "gradscope.inspection.preflight",
@@ -82,7 +91,9 @@ _HOMES: Final = {
 def __getattr__(name: str) -> Any:  # Any: the type checker knows each name from the imports above
     if name not in _HOMES:
         raise AttributeError(f"module 'gradscope' has no attribute {name!r}")
-    value = getattr(importlib.import_module(_HOMES[name]), name)
+    home = importlib.import_module(_HOMES[name])
+    # A module, as figures is, is no attribute of its package before it is imported.
+    value = getattr(home, name) if hasattr(home, name) else importlib.import_module(f"{home.__name__}.{name}")
     globals()[name] = value
     return value
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,11 +21,20 @@ from gradscope.errors import CheckFailedError, MissingTableError, RunFormatError
 from gradscope.network import Network, NotMeasured
 from gradscope.records import Costs, Session
 from gradscope.report.findings import Findings, number_of, or_higher, sentence, title
+from gradscope.report.notebook import summary_html
 from gradscope.report.summary import Summary, summarise
+from gradscope.store.csv_tables import write_csv
+from gradscope.store.ending import has_ended
+from gradscope.store.json_tables import write_json
+from gradscope.store.parquet import write_parquet
 from gradscope.store.read import Frames, read_frames, run_directories
+from gradscope.store.tidy import TidyTables, tidy_tables
 
 if TYPE_CHECKING:
     from os import PathLike
+
+    from gradscope.report.comparing.comparison import Comparison
+    from gradscope.report.overview.sweep import Sweep
 
 
 class Run:
@@ -105,6 +115,11 @@ class Run:
         """What could not be read of damaged files, in words; empty as a rule."""
         return self.frames.lost
 
+    @cached_property
+    def ended(self) -> bool | None:
+        """Whether the training said that it ended; False while it runs or where it was broken off, None in memory."""
+        return None if self.path is None else has_ended(self.path)
+
     @property
     def findings(self) -> pd.DataFrame:
         """One row a finding, by the installed rules: what is wrong, where, since when, and what to try."""
@@ -154,6 +169,56 @@ class Run:
     def summary(self) -> Summary:
         """Return the findings, and one row a site: saturation, dead units, gradient, backward signal, update ratio."""
         return summarise(self.frames, self._findings, name=self.name, path=self.path)
+
+    def to_parquet(self, directory: str | PathLike[str]) -> None:
+        """Add the run to the Parquet dataset in ``directory``; one of its name that is there is replaced.
+
+        Each table lies in ``table=<table>/run=<name>/part-0.parquet``, beside those of other runs, so that DuckDB,
+        Spark, Polars and pandas read many runs in place. ``_schema.json`` says what each column means.
+
+        Raises:
+            GradscopeError: If pyarrow is not installed.
+            WriterError: If the directory cannot take the export.
+        """
+        write_parquet(Path(directory), [_exported(self.name, self)])
+
+    def to_csv(self, directory: str | PathLike[str]) -> None:
+        """Write one CSV file a table to ``directory``, in place of an export that is there; numbers are exact.
+
+        Raises:
+            WriterError: If the directory cannot take the export.
+        """
+        write_csv(Path(directory), [_exported(self.name, self)])
+
+    def to_json(self, path: str | PathLike[str]) -> None:
+        """Write all tables to one JSON file, in place of one that is there; NaN and infinity are strings.
+
+        Raises:
+            WriterError: If the file cannot be written.
+        """
+        write_json(Path(path), [_exported(self.name, self)])
+
+    def _repr_html_(self) -> str:
+        return summary_html(self.summary())
+
+    def report(self, path: str | PathLike[str], *, force: bool = False) -> Path:
+        """Write the run as one page that needs nothing else, and return where it is.
+
+        It says in words what is wrong, where, since when and what to try, with the figures that show it. A browser
+        opens it without any network, so it can be kept and sent. An older report of that name is replaced.
+
+        Args:
+            path: The file, such as ``"mlp.html"``.
+            force: True to replace a file that is no report.
+
+        Raises:
+            ArgumentError: If the file is there and is no report, or its directory is not there.
+        """
+        from gradscope.report.html import report_html, write_page  # plotly and the templates, for those who want them
+
+        page = report_html(self.frames, self._findings, name=self.name, now=datetime.now().astimezone())
+        write_page(page, Path(path), force=force)
+        return Path(path)
 
     def __repr__(self) -> str:
         steps = len(self.steps)
@@ -220,6 +285,30 @@ class Runs(Mapping[str, Run]):
         ignore = ignored_names(ignore)
         _raise_for([replace(run.verdict(fail_on, ignore), run=name) for name, run in self.items()])
 
+    def summary(self) -> Sweep:
+        """Return one row a run, those with the severest findings first: worst finding, outcome, params, overhead."""
+        from gradscope.sweep import overview
+
+        return overview(self)
+
+    def compare(self, reference: str | None = None, *, ratio: float = 2.0, difference: float = 0.1) -> Comparison:
+        """Return how the runs differ from the one named ``reference``, as `gradscope.compare` does."""
+        from gradscope.sweep import compare
+
+        return compare(self, reference=reference, ratio=ratio, difference=difference)
+
+    def to_parquet(self, directory: str | PathLike[str]) -> None:
+        """Add the runs to the Parquet dataset in ``directory``, as `Run.to_parquet` does one."""
+        write_parquet(Path(directory), (_exported(name, run) for name, run in self.items()))
+
+    def to_csv(self, directory: str | PathLike[str]) -> None:
+        """Write one CSV file a table to ``directory``; its first column names the run."""
+        write_csv(Path(directory), (_exported(name, run) for name, run in self.items()))
+
+    def to_json(self, path: str | PathLike[str]) -> None:
+        """Write all tables of all runs to one JSON file."""
+        write_json(Path(path), (_exported(name, run) for name, run in self.items()))
+
     def _joined(self, table: Callable[[Run], pd.DataFrame]) -> pd.DataFrame:
         frames = {name: table(run) for name, run in self.items()}
         frames = {name: frame for name, frame in frames.items() if len(frame)} or frames
@@ -230,6 +319,10 @@ class Runs(Mapping[str, Run]):
 
     def __repr__(self) -> str:
         return f"<gradscope runs: {', '.join(self)}>"
+
+
+def _exported(name: str, run: Run) -> tuple[str, TidyTables]:
+    return name, tidy_tables(run.frames, run.findings)
 
 
 def _without_categories(frame: pd.DataFrame) -> pd.DataFrame:
@@ -280,15 +373,22 @@ def load_runs(parent: str | PathLike[str]) -> Runs:
     Raises:
         RunNotFoundError: If there is no run that can be read.
     """
-    parent, runs = Path(parent), dict[str, Run]()
+    return Runs(dict(each_run(parent)))
+
+
+def each_run(parent: str | PathLike[str]) -> Iterator[tuple[str, Run]]:
+    """Yield what `load_runs` returns, one run at a time, so that of thousands only one is in memory."""
+    parent, any_read = Path(parent), False
     for directory in run_directories(parent):
         try:
-            runs[_name_below(parent, directory)] = load(directory)
+            run = load(directory)
         except RunFormatError as error:
-            warnings.warn(f"A run is left out: {error}", stacklevel=2)
-    if not runs:
+            warnings.warn(f"A run is left out: {error}", stacklevel=3)
+            continue
+        any_read = True
+        yield _name_below(parent, directory), run
+    if not any_read:
         raise RunNotFoundError(f"No recorded run below {str(parent)!r}. Pass the directory that holds the runs' own.")
-    return Runs(runs)
 
 
 def _name(path: Path) -> str:

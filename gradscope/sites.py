@@ -12,6 +12,7 @@ import hashlib
 import json
 import platform
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -182,6 +183,7 @@ def describe(
     not_measured: Sequence[NotMeasured],
 ) -> Network:
     """Return the pure description of ``model`` with the sites and variables that are recorded."""
+    backend: str = keras.backend.backend()
     return Network(
         name=model.name,
         layers=tuple(_layer(place, order) for order, place in enumerate(_visible(found))),
@@ -193,7 +195,8 @@ def describe(
         versions={
             "gradscope": __version__,
             "keras": keras.__version__,
-            "backend": keras.backend.backend(),
+            "backend": backend,
+            backend: getattr(sys.modules.get(backend), "__version__", "unknown"),
             "python": platform.python_version(),
         },
     )

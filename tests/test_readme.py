@@ -4,11 +4,14 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import runs
+from typer.main import get_command
 
 from gradscope import schema
+from gradscope.cli.main import app
 from gradscope.diagnose.discover import known_rules
 from gradscope.report.pair import paired_table
 from gradscope.report.summary import summarise
@@ -16,20 +19,6 @@ from gradscope.store.read import frames_of
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-
-# The columns that the tables in the terminal show, and those one looks at first in a frame.
-SHOWN = {
-    "activations": (
-        "saturated_fraction",
-        "inactive_fraction",
-        "dead_unit_fraction",
-        "stuck_unit_fraction",
-        "dormant_unit_fraction",
-        "backward_rms",
-    ),
-    "gradients": ("connected", "norm", "rms", "update_to_weight_ratio"),
-    "steps": ("loss", "baseline_loss", "global_norm"),
-}
 
 
 def block(name: str) -> re.Match[str]:
@@ -45,14 +34,20 @@ def rewrite(name: str, written: str) -> None:
 
 
 def statistics() -> Iterator[str]:
-    """Yield the lines of the table of statistics, as the schema declares them."""
-    yield "| Table | Column | What it says |"
-    yield "|---|---|---|"
-    for name, columns in SHOWN.items():
-        meanings = {column.name: column.meaning for column in schema.TABLES[name].statistics}
-        for column in columns:
-            meaning = meanings[column].replace("|", r"\|")
-            yield f"| `{name}` | `{column}` | {meaning} |"
+    """Yield a table of columns for each table of a run, as the schema declares them."""
+    for table in schema.TABLES.values():
+        yield f"<details><summary><code>{table.name}</code>: one row a {table.row}</summary>"
+        yield ""
+        yield "| Column | Unit | What it says | Definition |"
+        yield "|---|---|---|---|"
+        for column in (*table.keys, *table.statistics):
+            meaning, source = (text.replace("|", r"\|") for text in (column.meaning, column.source))
+            yield f"| `{column.name}` | {column.unit} | {meaning} | {source} |"
+        if table is schema.EPOCHS:
+            yield "| the name of a log | | What Keras logged at the end of the epoch, validation included. | |"
+        yield ""
+        yield "</details>"
+        yield ""
 
 
 def test_the_table_of_statistics_is_what_the_schema_says(pytestconfig: pytest.Config) -> None:
@@ -60,6 +55,24 @@ def test_the_table_of_statistics_is_what_the_schema_says(pytestconfig: pytest.Co
     if pytestconfig.getoption("--update-golden"):
         rewrite("statistics", written)
     assert block("statistics")[2] == written, "the README differs from the schema; --update-golden rewrites it"
+
+
+def commands() -> Iterator[str]:
+    """Yield the lines of the table of commands, as their help begins."""
+    yield "| Command | What it does |"
+    yield "|---|---|"
+    group: Any = get_command(app)
+    for name, command in group.commands.items():
+        taken = [parameter for parameter in command.params if parameter.param_type_name == "argument"]
+        arguments = "".join(f" {each.metavar}" if each.required else f" [{each.metavar}]" for each in taken)
+        yield f"| `gradscope {name}{arguments}` | {(command.help or '').splitlines()[0]} |"
+
+
+def test_the_table_of_commands_is_what_their_help_says(pytestconfig: pytest.Config) -> None:
+    written = "\n".join(commands()) + "\n"
+    if pytestconfig.getoption("--update-golden"):
+        rewrite("commands", written)
+    assert block("commands")[2] == written, "the README differs from the commands; --update-golden rewrites it"
 
 
 def rules() -> Iterator[str]:

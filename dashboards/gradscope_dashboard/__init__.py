@@ -1,1 +1,1 @@
-"""The package of gradscope's TensorBoard tab. Empty so far: see `dashboards/README.md`."""
+"""The package of gradscope's TensorBoard tab: see `dashboards/README.md` and `http_api.md`."""

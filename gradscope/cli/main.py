@@ -1,7 +1,7 @@
 """The command ``gradscope``: which commands there are, and how a user's mistake is answered.
 
 A mistake gets one line on standard error and exit code 2. Each command loads what it needs when it is called, so that
-``gradscope --help`` needs neither pandas nor a framework.
+``gradscope --help`` needs neither pandas nor a framework. An interrupt ends with exit code 130, as shells have it.
 """
 
 from __future__ import annotations
@@ -16,22 +16,30 @@ import typer
 
 from gradscope._version import __version__
 from gradscope.cli.check import check
+from gradscope.cli.compare import compare
 from gradscope.cli.demo import demo
+from gradscope.cli.export import export
+from gradscope.cli.mistakes import explained
+from gradscope.cli.report import report
 from gradscope.cli.rules import rules
 from gradscope.cli.summary import summary
+from gradscope.cli.watch import watch
 from gradscope.errors import GradscopeError
 
 app = typer.Typer(
     name="gradscope",
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command()(summary)
+app.command()(watch)
 app.command()(check)
+app.command()(report)
+app.command()(compare)
 app.command()(rules)
 app.command()(demo)
+app.command()(export)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return 1
         except typer.TyperException as error:
-            _say(error.format_message())
+            _say(explained(error.format_message()))
             return 2
         except (GradscopeError, OSError) as error:
             _say(str(error))
@@ -79,9 +87,14 @@ def gradscope(
 
     \b
     Examples:
-      gradscope demo                    train a sick and a healthy network, compare
+      gradscope demo                    a sick and a healthy network, side by side
       gradscope summary logs/mlp        findings, and one row a layer
+      gradscope summary logs            one line a run, sorted and filtered
+      gradscope compare logs/a logs/b   what differs, findings first
       gradscope check logs/mlp          what is wrong and what to try
+      gradscope report logs/mlp         the same as a page with figures
+      gradscope watch logs/mlp          the same while it trains, live
       gradscope rules                   what is looked for
+      gradscope export logs --to parquet -o tables
       gradscope summary logs/mlp --json | jq .layers
     """
