@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from gradscope.report.comparing.comparison import Comparison
     from gradscope.report.findings import Findings
     from gradscope.report.summary import Summary
-    from gradscope.run import Run, Runs, load, load_runs
+    from gradscope.run import Run, load
+    from gradscope.runs import Runs, load_runs
     from gradscope.schedule import budget, early, every
     from gradscope.sweep import compare
 
@@ -75,7 +76,7 @@ _HOMES: Final = {
     "GradScope": "gradscope.callback",
     "Preflight": "gradscope.inspection.preflight",
     "Run": "gradscope.run",
-    "Runs": "gradscope.run",
+    "Runs": "gradscope.runs",
     "Summary": "gradscope.report.summary",
     "budget": "gradscope.schedule",
     "compare": "gradscope.sweep",
@@ -83,7 +84,7 @@ _HOMES: Final = {
     "every": "gradscope.schedule",
     "figures": "gradscope.report",
     "load": "gradscope.run",
-    "load_runs": "gradscope.run",
+    "load_runs": "gradscope.runs",
     "preflight": "gradscope.inspection.preflight",
 }
 

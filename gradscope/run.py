@@ -1,23 +1,20 @@
-"""What a person holds after a training: one run, or several under one roof."""
+"""What a person holds after a training: its run."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pandas as pd
 
 from gradscope.diagnose.diagnosis import diagnose
 from gradscope.diagnose.discover import Rule
 from gradscope.diagnose.finding import Severity
 from gradscope.diagnose.verdict import Verdict, ignored_names, severity_named, verdict
-from gradscope.errors import CheckFailedError, MissingTableError, RunFormatError, RunNotFoundError
+from gradscope.errors import CheckFailedError, MissingTableError
 from gradscope.network import Network, NotMeasured
 from gradscope.records import Costs, Session
 from gradscope.report.findings import Findings, number_of, or_higher, sentence, title
@@ -27,14 +24,11 @@ from gradscope.store.csv_tables import write_csv
 from gradscope.store.ending import has_ended
 from gradscope.store.json_tables import write_json
 from gradscope.store.parquet import write_parquet
-from gradscope.store.read import Frames, read_frames, run_directories
+from gradscope.store.read import Frames, read_frames
 from gradscope.store.tidy import TidyTables, tidy_tables
 
 if TYPE_CHECKING:
     from os import PathLike
-
-    from gradscope.report.comparing.comparison import Comparison
-    from gradscope.report.overview.sweep import Sweep
 
 
 class Run:
@@ -58,7 +52,7 @@ class Run:
     ) -> None:
         self._source = frames
         self.path = path
-        self.name = name or (_name(path) if path is not None else "run")
+        self.name = name or (name_at(path) if path is not None else "run")
 
     @cached_property
     def frames(self) -> Frames:
@@ -89,6 +83,11 @@ class Run:
     def epochs(self) -> pd.DataFrame:
         """One row an epoch: its logs, validation included."""
         return self.frames.epochs
+
+    @property
+    def histograms(self) -> pd.DataFrame:
+        """One row a bin of a site's activations, for the steps of which a histogram was kept."""
+        return self.frames.histograms
 
     @property
     def network(self) -> Network:
@@ -157,7 +156,7 @@ class Run:
             MissingTableError: If no step was recorded, so that there is nothing to check.
             ArgumentError: If an argument is none of these.
         """
-        _raise_for([self.verdict(fail_on, ignore)])
+        raise_for([self.verdict(fail_on, ignore)])
 
     def verdict(self, fail_on: Severity = "high", ignore: str | Iterable[str] = ()) -> Verdict:
         """Return what `check` decides by, without raising for findings; its arguments are the same."""
@@ -180,7 +179,7 @@ class Run:
             GradscopeError: If pyarrow is not installed.
             WriterError: If the directory cannot take the export.
         """
-        write_parquet(Path(directory), [_exported(self.name, self)])
+        write_parquet(Path(directory), [exported(self.name, self)])
 
     def to_csv(self, directory: str | PathLike[str]) -> None:
         """Write one CSV file a table to ``directory``, in place of an export that is there; numbers are exact.
@@ -188,7 +187,7 @@ class Run:
         Raises:
             WriterError: If the directory cannot take the export.
         """
-        write_csv(Path(directory), [_exported(self.name, self)])
+        write_csv(Path(directory), [exported(self.name, self)])
 
     def to_json(self, path: str | PathLike[str]) -> None:
         """Write all tables to one JSON file, in place of one that is there; NaN and infinity are strings.
@@ -196,7 +195,7 @@ class Run:
         Raises:
             WriterError: If the file cannot be written.
         """
-        write_json(Path(path), [_exported(self.name, self)])
+        write_json(Path(path), [exported(self.name, self)])
 
     def _repr_html_(self) -> str:
         return summary_html(self.summary())
@@ -229,118 +228,17 @@ class Run:
         return f"<gradscope run {self.name!r}: {recorded} of {len(self.network.sites):,} sites{where}>"
 
 
-class Runs(Mapping[str, Run]):
-    """Several runs by name, and their tables as one: each frame has a column ``run`` in front."""
-
-    def __init__(self, runs: Mapping[str, Run]) -> None:
-        self._runs = dict(runs)
-
-    def __getitem__(self, name: str) -> Run:
-        return self._runs[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._runs)
-
-    def __len__(self) -> int:
-        return len(self._runs)
-
-    @cached_property
-    def steps(self) -> pd.DataFrame:
-        """`Run.steps` of all runs."""
-        return self._joined(lambda run: run.steps)
-
-    @cached_property
-    def activations(self) -> pd.DataFrame:
-        """`Run.activations` of all runs."""
-        return self._joined(lambda run: run.activations)
-
-    @cached_property
-    def gradients(self) -> pd.DataFrame:
-        """`Run.gradients` of all runs."""
-        return self._joined(lambda run: run.gradients)
-
-    @cached_property
-    def units(self) -> pd.DataFrame:
-        """`Run.units` of all runs."""
-        return self._joined(lambda run: run.units)
-
-    @cached_property
-    def epochs(self) -> pd.DataFrame:
-        """`Run.epochs` of all runs; a log that a run lacks is NaN there."""
-        return self._joined(lambda run: run.epochs)
-
-    @cached_property
-    def findings(self) -> pd.DataFrame:
-        """`Run.findings` of all runs."""
-        return self._joined(lambda run: run.findings)
-
-    def check(self, fail_on: Severity = "high", ignore: str | Iterable[str] = ()) -> None:
-        """Raise if any of the runs has findings of severity ``fail_on`` or higher, as `Run.check` does for one.
-
-        Raises:
-            CheckFailedError: If there are such findings; the message names them and their runs.
-            MissingTableError: If no step of a run was recorded, so that there is nothing to check.
-            ArgumentError: If an argument cannot work.
-        """
-        ignore = ignored_names(ignore)
-        _raise_for([replace(run.verdict(fail_on, ignore), run=name) for name, run in self.items()])
-
-    def summary(self) -> Sweep:
-        """Return one row a run, those with the severest findings first: worst finding, outcome, params, overhead."""
-        from gradscope.sweep import overview
-
-        return overview(self)
-
-    def compare(self, reference: str | None = None, *, ratio: float = 2.0, difference: float = 0.1) -> Comparison:
-        """Return how the runs differ from the one named ``reference``, as `gradscope.compare` does."""
-        from gradscope.sweep import compare
-
-        return compare(self, reference=reference, ratio=ratio, difference=difference)
-
-    def to_parquet(self, directory: str | PathLike[str]) -> None:
-        """Add the runs to the Parquet dataset in ``directory``, as `Run.to_parquet` does one."""
-        write_parquet(Path(directory), (_exported(name, run) for name, run in self.items()))
-
-    def to_csv(self, directory: str | PathLike[str]) -> None:
-        """Write one CSV file a table to ``directory``; its first column names the run."""
-        write_csv(Path(directory), (_exported(name, run) for name, run in self.items()))
-
-    def to_json(self, path: str | PathLike[str]) -> None:
-        """Write all tables of all runs to one JSON file."""
-        write_json(Path(path), (_exported(name, run) for name, run in self.items()))
-
-    def _joined(self, table: Callable[[Run], pd.DataFrame]) -> pd.DataFrame:
-        frames = {name: table(run) for name, run in self.items()}
-        frames = {name: frame for name, frame in frames.items() if len(frame)} or frames
-        joined = pd.concat([_without_categories(frame) for frame in frames.values()], ignore_index=True)
-        joined.insert(0, "run", np.repeat(list(frames), list(map(len, frames.values()))))
-        names = _names(next(iter(frames.values())))
-        return joined.astype({name: _in_order_of_appearance(joined[name]) for name in ("run", *names)})
-
-    def __repr__(self) -> str:
-        return f"<gradscope runs: {', '.join(self)}>"
-
-
-def _exported(name: str, run: Run) -> tuple[str, TidyTables]:
+def exported(name: str, run: Run) -> tuple[str, TidyTables]:
+    """Return ``run`` as what writes tables takes it."""
     return name, tidy_tables(run.frames, run.findings)
 
 
-def _without_categories(frame: pd.DataFrame) -> pd.DataFrame:
-    """Return ``frame`` with its names as plain strings: those of two runs differ."""
-    return frame.astype(dict.fromkeys(_names(frame), object))
+def raise_for(verdicts: Iterable[Verdict]) -> None:
+    """Raise if any of ``verdicts`` fails.
 
-
-def _names(frame: pd.DataFrame) -> list[str]:
-    """Return the columns of ``frame`` that hold names; ordered categories, as severity has, are the same for all."""
-    categorical = frame.select_dtypes("category")
-    return [str(column) for column in categorical if not categorical[column].cat.ordered]
-
-
-def _in_order_of_appearance(names: pd.Series[str]) -> pd.CategoricalDtype:
-    return pd.CategoricalDtype(pd.Series(names.unique(), dtype=str))
-
-
-def _raise_for(verdicts: Iterable[Verdict]) -> None:
+    Raises:
+        CheckFailedError: If so; the message names the findings and their runs.
+    """
     failed = [verdict for verdict in verdicts if verdict.failing]
     if not failed:
         return
@@ -365,38 +263,8 @@ def load(path: str | PathLike[str]) -> Run:
     return Run(read_frames(path), path=path)
 
 
-def load_runs(parent: str | PathLike[str]) -> Runs:
-    """Return every run below ``parent``, named by its path from there.
-
-    A run that cannot be read is left out with a warning, so that one damaged file does not hide forty good ones.
-
-    Raises:
-        RunNotFoundError: If there is no run that can be read.
-    """
-    return Runs(dict(each_run(parent)))
-
-
-def each_run(parent: str | PathLike[str]) -> Iterator[tuple[str, Run]]:
-    """Yield what `load_runs` returns, one run at a time, so that of thousands only one is in memory."""
-    parent, any_read = Path(parent), False
-    for directory in run_directories(parent):
-        try:
-            run = load(directory)
-        except RunFormatError as error:
-            warnings.warn(f"A run is left out: {error}", stacklevel=3)
-            continue
-        any_read = True
-        yield _name_below(parent, directory), run
-    if not any_read:
-        raise RunNotFoundError(f"No recorded run below {str(parent)!r}. Pass the directory that holds the runs' own.")
-
-
-def _name(path: Path) -> str:
+def name_at(path: Path) -> str:
+    """Return what to call the run at ``path``: its directory's name."""
     path = path.resolve()
     path = path.parent if path.is_file() else path
     return path.parent.name if path.name == "gradscope" else path.name
-
-
-def _name_below(parent: Path, directory: Path) -> str:
-    below = directory.resolve().relative_to(parent.resolve()).as_posix()
-    return _name(directory) if below == "." else below

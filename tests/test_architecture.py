@@ -50,7 +50,8 @@ MAP: dict[str, set[str]] = {
     "watching": {"diagnose", "live", "records", "report", "store"},
     "run": {"diagnose", "errors", "network", "records", "report", "store"},
     "sweep": {"report"},
-    "cli": {"_version", "errors", "report", "run", "sweep"},
+    "runs": {"diagnose", "errors", "run", "report", "store", "sweep"},
+    "cli": {"_version", "errors", "report", "run", "runs", "sweep"},
     "__main__": {"cli"},
     "activations": {"errors", "network"},
     "statistics": {"errors", "sums"},
@@ -82,7 +83,6 @@ LATE: dict[str, set[str]] = {
     "callback": {"diagnose.finding", "live", "report.console", "run", "store.event_sink", "store.read"},
     "cli": {"demo", "diagnose", "store", "watching"},
     "inspection": {"report.findings", "report.notebook"},
-    "run": {"sweep"},
     "sweep": {"run"},
 }
 

@@ -97,7 +97,8 @@ def _writer(to: str) -> Write:
 def _runs(path: Path) -> tuple[int, Iterator[tuple[str, Run]]]:
     """Return how many runs ``path`` names, and those that can be read, one at a time: all at once may not fit."""
     from gradscope.errors import RunNotFoundError
-    from gradscope.run import each_run, load
+    from gradscope.run import load
+    from gradscope.runs import each_run
     from gradscope.store.read import run_directories
 
     try:

@@ -18,7 +18,8 @@ def all_runs(path: Path) -> tuple[dict[str, Run], int]:
         RunNotFoundError: If there is none.
     """
     from gradscope.errors import RunNotFoundError
-    from gradscope.run import load, load_runs
+    from gradscope.run import load
+    from gradscope.runs import load_runs
 
     try:
         run = load(path)

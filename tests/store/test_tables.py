@@ -38,7 +38,7 @@ from gradscope import Run, WriterError, load_runs, schema
 from gradscope.diagnose.finding import COLUMNS
 from gradscope.errors import GradscopeError
 from gradscope.records import Costs, EpochRecord, NetworkChange, Record, Session, StepRecord
-from gradscope.run import Runs
+from gradscope.runs import Runs
 from gradscope.schema import GRADIENTS, STEPS, UNITS
 from gradscope.store.csv_tables import write_csv
 from gradscope.store.frames import frames_of

@@ -14,7 +14,8 @@ from gradscope.report.overview.selection import condition_of, ordered, selected
 from gradscope.report.overview.sweep import COLUMNS, Sweep, run_row, worst_first
 from gradscope.report.overview.text import sweep_text
 from gradscope.report.summary import summarise
-from gradscope.run import Run, Runs
+from gradscope.run import Run
+from gradscope.runs import Runs
 from gradscope.store.read import frames_of
 
 
