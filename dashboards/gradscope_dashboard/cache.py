@@ -64,14 +64,23 @@ class Cache:
         with self._guard:
             return sum(entry.size for entry in self._entries.values())
 
-    def get(self, key: Hashable, stamp: Hashable, make: Callable[[], T], *, size: Callable[[T], int]) -> T:
+    def get(
+        self,
+        key: Hashable,
+        stamp: Hashable,
+        make: Callable[[], T],
+        *,
+        size: Callable[[T], int],
+        still_growing: bool = True,
+    ) -> T:
         """Return the value of ``key`` for data of this ``stamp``: the kept one, or one that ``make`` makes now.
 
-        A value that took long to make is returned for grown data too, and made anew in the background. One thread
-        makes it; others that ask for the same key wait. What ``make`` raises is raised, and nothing kept.
+        A value that took long to make is returned for grown data too, and made anew in the background, as long as they
+        are ``still_growing``. One thread makes it; others that ask for the same key wait. What ``make`` raises is
+        raised, and nothing kept.
         """
         entry = self._kept(key)
-        if entry is None or (entry.stamp != stamp and entry.seconds <= SLOW):
+        if entry is None or (entry.stamp != stamp and (entry.seconds <= SLOW or not still_growing)):
             return self._renewed(key, stamp, make, size)
         if entry.stamp != stamp and self._clock() - entry.made_at > PATIENCE * entry.seconds:
             self._begin(key, stamp, make, size)

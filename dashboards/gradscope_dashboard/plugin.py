@@ -152,7 +152,8 @@ class GradscopePlugin(base_plugin.TBPlugin):  # pyright: ignore[reportUntypedBas
     # --- what was read, kept ---
 
     def _table(self, source: Source, run: RecordedRun, notes: Notes, table: str) -> ThinnedTable:
-        return self._tables.get(*self._making(source, run, notes, table), size=_table_size)
+        making = self._making(source, run, notes, table)
+        return self._tables.get(*making, size=_table_size, still_growing=not notes.ended)
 
     def _making(
         self, source: Source, run: RecordedRun, notes: Notes, table: str
