@@ -130,22 +130,15 @@ def load_runs(parent: str | PathLike[str]) -> Runs:
     Raises:
         RunNotFoundError: If there is no run that can be read.
     """
-    return Runs(dict(each_run(parent)))
-
-
-def each_run(parent: str | PathLike[str]) -> Iterator[tuple[str, Run]]:
-    """Yield what `load_runs` returns, one run at a time, so that of thousands only one is in memory."""
-    parent, any_read = Path(parent), False
+    parent, runs = Path(parent), dict[str, Run]()
     for directory in run_directories(parent):
         try:
-            run = load(directory)
+            runs[_name_below(parent, directory)] = load(directory)
         except RunFormatError as error:
-            warnings.warn(f"A run is left out: {error}", stacklevel=3)
-            continue
-        any_read = True
-        yield _name_below(parent, directory), run
-    if not any_read:
+            warnings.warn(f"A run is left out: {error}", stacklevel=2)
+    if not runs:
         raise RunNotFoundError(f"No recorded run below {str(parent)!r}. Pass the directory that holds the runs' own.")
+    return Runs(runs)
 
 
 def _name_below(parent: Path, directory: Path) -> str:

@@ -6,15 +6,14 @@ import enum
 import json
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from gradscope.cli.many_runs import runs_at
 from gradscope.cli.mistakes import nearest, question
 from gradscope.cli.rules import rule_names
-from gradscope.cli.runs import all_runs
 from gradscope.errors import ArgumentError, MissingTableError
 
 if TYPE_CHECKING:
@@ -84,23 +83,24 @@ def check(
     from gradscope.diagnose.diagnosis import RuleFailedWarning
     from gradscope.diagnose.verdict import ignored_names
 
-    runs, unreadable = all_runs(path)
+    found = runs_at([path])
+    runs = list(found.readable())
     names, verdicts, unchecked = ignored_names(ignore or ()), list["Verdict"](), list[str]()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        for name, run in runs.items():
+        for run in runs:
             try:
-                verdicts.append(replace(run.verdict(fail_on.value, names), run=name))
+                verdicts.append(run.verdict(fail_on.value, names))
             except MissingTableError as error:
                 unchecked.append(str(error))
     for warning in caught:
         warnings.showwarning(warning.message, warning.category, warning.filename, warning.lineno)
     _show(verdicts, fail_on, Format.JSON if as_json else output)
-    for sentence in idle_ignores(names, runs.values()):
+    for sentence in idle_ignores(names, runs):
         warnings.warn(sentence, stacklevel=2)
     if unchecked:
         raise MissingTableError(" ".join(unchecked))
-    if unreadable or any(issubclass(warning.category, RuleFailedWarning) for warning in caught):
+    if found.left_out or any(issubclass(warning.category, RuleFailedWarning) for warning in caught):
         return 2
     return int(any(verdict.failing for verdict in verdicts))
 

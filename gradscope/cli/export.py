@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-import difflib
+import enum
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
-from gradscope.errors import ArgumentError
+from gradscope.cli.many_runs import runs_at
 
 if TYPE_CHECKING:
-    from gradscope.run import Run
     from gradscope.store.destination import Written
     from gradscope.store.tidy import TidyTables
 
     Write: TypeAlias = Callable[[Path, Iterable[tuple[str, TidyTables]]], list[Written]]
 
-FORMATS: Final = ("parquet", "csv", "json")
+
+class Format(enum.StrEnum):
+    """What is written."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
+    JSON = "json"
 
 
 def export(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A run's directory, or one that holds several runs.")],
-    to: Annotated[str, typer.Option("--to", metavar="parquet|csv|json", help="Format to write.")],
+    to: Annotated[Format, typer.Option("--to", help="Format to write.")],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="OUT", help="Directory to write to; with --to json, a file.")
     ],
@@ -61,62 +66,41 @@ def export(
     write = _writer(to)
     from gradscope.store.tidy import tidy_tables
 
-    count, runs = _runs(path)
+    runs = runs_at([path])
     names: list[str] = []
 
     def tables() -> Iterator[tuple[str, TidyTables]]:
-        for name, run in runs:
-            yield name, tidy_tables(run.frames, run.findings)
-            names.append(name)
+        for run in runs.readable():
+            yield run.name, tidy_tables(run.frames, run.findings)
+            names.append(run.name)
 
     written = write(output, tables())
     print(written_json(to, output, names, written) if as_json else _said(to, output, names, written))
-    return 0 if len(names) == count else 2
+    return 2 if runs.left_out else 0
 
 
-def _writer(to: str) -> Write:
+def _writer(to: Format) -> Write:
     match to:
-        case "parquet":
+        case Format.PARQUET:
             from gradscope.store.parquet import write_parquet
 
             return write_parquet
-        case "csv":
+        case Format.CSV:
             from gradscope.store.csv_tables import write_csv
 
             return write_csv
-        case "json":
+        case Format.JSON:
             from gradscope.store.json_tables import write_json
 
             return write_json
-        case _:
-            near = difflib.get_close_matches(to.lower(), FORMATS, n=1, cutoff=0.4)
-            meant = f"Did you mean {near[0]!r}? " if near else ""
-            raise ArgumentError(f"--to {to} is no format. {meant}There are {', '.join(FORMATS)}.")
 
 
-def _runs(path: Path) -> tuple[int, Iterator[tuple[str, Run]]]:
-    """Return how many runs ``path`` names, and those that can be read, one at a time: all at once may not fit."""
-    from gradscope.errors import RunNotFoundError
-    from gradscope.run import load
-    from gradscope.runs import each_run
-    from gradscope.store.read import run_directories
-
-    try:
-        run = load(path)
-    except RunNotFoundError:
-        below = run_directories(path) if path.is_dir() else []
-        if not below:
-            raise
-        return len(below), each_run(path)
-    return 1, iter([(run.name, run)])
-
-
-def written_json(to: str, output: Path, runs: Sequence[str], written: Sequence[Written]) -> str:
+def written_json(to: Format, output: Path, runs: Sequence[str], written: Sequence[Written]) -> str:
     """Return as strict JSON what was written: the runs, and each file with the rows of each table in it."""
     from gradscope.store.tables import VERSION
 
     document = {
-        "to": to,
+        "to": to.value,
         "output": str(output),
         "schema_version": ".".join(map(str, VERSION)),
         "runs": list(runs),
@@ -125,7 +109,7 @@ def written_json(to: str, output: Path, runs: Sequence[str], written: Sequence[W
     return json.dumps(document, indent=2, allow_nan=False)
 
 
-def _said(to: str, output: Path, runs: Sequence[str], written: Sequence[Written]) -> str:
+def _said(to: Format, output: Path, runs: Sequence[str], written: Sequence[Written]) -> str:
     from gradscope.report.wording import printable
     from gradscope.store.destination import SCHEMA_FILE
 
@@ -137,6 +121,6 @@ def _said(to: str, output: Path, runs: Sequence[str], written: Sequence[Written]
     what = f"run {printable(runs[0])}" if len(runs) == 1 else f"{len(runs):,} runs"
     lines = [f"Exported {what} to {printable(str(output))}"]
     lines += [f"  {table:<{width}}  {count:>11,} {'row' if count == 1 else 'rows'}" for table, count in rows.items()]
-    if to != "json":
+    if to is not Format.JSON:
         lines.append(f"What each column says: {printable(str(output / SCHEMA_FILE))}")
     return "\n".join(lines)

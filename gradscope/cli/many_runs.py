@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,6 +40,18 @@ class ManyRuns:
                 run.name = name
                 yield run
 
+    def readable(self) -> Iterator[Run]:
+        """Yield the runs, and warn of each that cannot be read.
+
+        Raises:
+            RunFormatError: At the end, if none can be read.
+        """
+        yield from self
+        if len(self.left_out) == len(self.places):
+            raise RunFormatError(" ".join(self.left_out.values()))
+        for reason in self.left_out.values():
+            warnings.warn(f"A run is left out: {reason}", stacklevel=2)
+
     def name_of(self, text: str) -> str:
         """Return the name of the run that a user means by its name or by its path."""
         by_path = {place.resolve(): name for name, place in self.places}
@@ -57,18 +70,23 @@ def runs_at(paths: Sequence[Path]) -> ManyRuns:
     return ManyRuns([(place.resolve().relative_to(common).as_posix(), place) for place in places])
 
 
-def require(path: Path) -> None:
-    """Raise if there is nothing at ``path``.
+def nearest_run(path: Path) -> str:
+    """Return a question that names the directory that ``path`` may be a misspelling of; ``""`` where none is like it.
 
-    Raises:
-        RunNotFoundError: If so; it names the nearest of what lies beside it.
+    Example:
+        >>> nearest_run(Path("no/such/run"))
+        ''
     """
-    if path.exists() or not path.absolute().parent.is_dir():
-        return  # where not even the parent is, `load` says how far the path goes
-    beside = (entry.name for entry in path.absolute().parent.iterdir())
-    if near := nearest(path.name, beside):
-        said = question(str(path.with_name(name)) for name in near)
-        raise RunNotFoundError(f"There is nothing at {str(path)!r}.{said}")
+    missing = next((part for part in (*reversed(path.parents), path) if not part.exists()), None)
+    if missing is None or not missing.parent.is_dir():
+        return ""
+    names = [entry.name for entry in missing.parent.iterdir() if entry.is_dir()]
+    near = nearest(missing.name, names)
+    if not near:
+        return ""
+    mended = missing.with_name(near[0])
+    whole = mended / path.relative_to(missing)
+    return question([str(whole if whole.exists() else mended)])
 
 
 def _places(path: Path) -> list[Path]:
@@ -76,8 +94,10 @@ def _places(path: Path) -> list[Path]:
     from gradscope.run import load
     from gradscope.store.read import run_directories
 
-    require(path)
     if not path.exists():
-        load(path)  # raises, and says what there is on the way
+        try:
+            load(path)
+        except RunNotFoundError as error:  # which says what there is on the way
+            raise RunNotFoundError(f"{error}{nearest_run(path)}") from None
     below = run_directories(path) if path.is_dir() else []
     return [path] if path in below or not below else below

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gradscope.cli.runs import all_runs
+from gradscope.cli.many_runs import runs_at
 from gradscope.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -44,7 +44,8 @@ def report(
       gradscope report logs/mlp -o mlp.html --open
       gradscope report logs -o pages/
     """
-    runs, unreadable = all_runs(path)
+    found = runs_at([path])
+    runs = {run.name: run for run in found.readable()}
     files = page_files(runs, output, path)
     from gradscope.diagnose.finding import at_least
     from gradscope.report.findings import FLOOR, number_of, or_higher
@@ -62,7 +63,7 @@ def report(
         print(json.dumps({"pages": pages}, indent=2))
     if show:
         _open(Path(str(pages[0]["path"])))
-    return 2 if unreadable else 0
+    return 2 if found.left_out else 0
 
 
 def page_files(runs: Mapping[str, Run], output: Path | None, path: Path) -> dict[str, Path]:

@@ -87,7 +87,7 @@ def watch(
 
 
 def _print_once(path: Path, show: Show, console: Console, *, as_json: bool) -> None:
-    from gradscope.cli.runs import nearest_run
+    from gradscope.cli.many_runs import nearest_run
     from gradscope.errors import RunNotFoundError
     from gradscope.report.terminal import WIDTH, print_text
     from gradscope.report.watch.live_view import live_view
@@ -169,7 +169,7 @@ def _states(path: Path) -> Iterator[Watched]:
 
 def _waiting(watched: Watched, path: Path) -> Watched:
     """Return ``watched`` with what is waited for: nobody should wait for a misspelt path."""
-    from gradscope.cli.runs import nearest_run
+    from gradscope.cli.many_runs import nearest_run
 
     there = "no record is there yet" if path.exists() else "there is nothing yet"
     remark = f"Waiting for a training that records in {str(path)!r}; {there}.{nearest_run(path)}"

@@ -7,7 +7,7 @@ from runs import healthy, write
 
 from gradscope.cli.main import main
 from gradscope.cli.mistakes import explained, nearest
-from gradscope.cli.runs import nearest_run
+from gradscope.cli.many_runs import nearest_run
 
 
 def test_a_message_that_offers_nothing_stays_as_it_is() -> None:
