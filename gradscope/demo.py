@@ -186,11 +186,11 @@ def next_commands(directory: Path | None) -> list[str]:
     """Return what to type next."""
     command = _typed("gradscope")
     if directory is None:
-        return ["Next, keep the logs, to look at them in TensorBoard:", f"  {command} demo --dir logs"]
+        return ["Next, keep the logs, to look at them in TensorBoard or in a report:", f"  {command} demo --dir logs"]
     return [
         "Next:",
-        f"  {command} summary {quoted(directory / SICK.name)}",
-        f"  {command} summary {quoted(directory / HEALTHY.name)}",
+        f"  {command} report {quoted(directory / SICK.name)}",
+        f"  {command} compare {quoted(directory / HEALTHY.name)} {quoted(directory / SICK.name)}",
         f"  {_typed('tensorboard')} --logdir {quoted(directory)}",
     ]
 
