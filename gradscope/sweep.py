@@ -1,19 +1,21 @@
 """Several runs at once: compared with one of them, or in one table with a row each.
 
-Runs are taken one after another and let go: of two hundred only what is shown stays in memory, if they come from a
-generator.
+Runs are taken one after another and let go: of two hundred that lie on a disk only what is shown stays in memory, if
+they come from a generator.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from gradscope.report.comparing.comparison import Comparison, Side
 from gradscope.report.comparing.matching import compared, side_of
 from gradscope.report.overview.sweep import RunRow, Sweep, run_row, worst_first
 from gradscope.report.summary import NAN, Summary
+from gradscope.store.read import Frames, read_frames
 
 if TYPE_CHECKING:
     from gradscope.run import Run
@@ -33,7 +35,8 @@ def compare(
     is not called notable.
 
     Args:
-        runs: What `load_runs` returns, or runs one after another; at least two.
+        runs: What `load_runs` returns, or runs one after another; at least two. The tables of a run on a disk are not
+            kept; `Comparison.report` reads them again.
         reference: Name of the run that all others are compared with; the first by default.
         ratio: Gradients, signals, updates and spreads are notable from this ratio on, either way.
         difference: Shares, such as that of dead units, are notable from this difference on.
@@ -77,7 +80,15 @@ def named(runs: Mapping[str, Run] | Iterable[Run]) -> Iterator[tuple[str, Run]]:
 
 def _side(name: str, run: Run) -> Side:
     summary = run.summary()
-    return side_of(run.frames, summary, _row(name, run, summary))
+    return replace(side_of(run.frames, summary, _row(name, run, summary)), load=_source(run))
+
+
+def _source(run: Run) -> Callable[[], Frames]:
+    """Return what reads the tables of ``run`` once more; those of a run in memory are kept: it is all there is."""
+    if run.path is not None:
+        return partial(read_frames, run.path)
+    frames = run.frames
+    return lambda: frames
 
 
 def _row(name: str, run: Run, summary: Summary) -> RunRow:

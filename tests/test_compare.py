@@ -1,8 +1,12 @@
 """``gradscope.compare``, as a person calls it."""
 
+import gc
+import shutil
 import subprocess
 import sys
 import types
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +14,8 @@ from runs import healthy, sick, write
 from sweeps import many, run
 
 import gradscope
-from gradscope import ArgumentError, Comparison, compare, load, load_runs
+from gradscope import ArgumentError, Comparison, RunNotFoundError, compare, load, load_runs
+from gradscope.run import Run
 
 
 def test_compare_is_a_function_whatever_was_imported_before() -> None:
@@ -62,21 +67,34 @@ def test_one_run_is_an_error() -> None:
         compare([run(healthy(), "a")])
 
 
-def test_the_tables_of_a_run_are_let_go_when_the_next_one_comes() -> None:
-    import gc
-    import weakref
-
+def test_the_tables_of_a_run_on_a_disk_are_let_go_when_the_next_one_comes_and_read_again_for_a_page(
+    tmp_path: Path,
+) -> None:
     alive: list[int] = []
     frames: list[weakref.ref[object]] = []
 
-    def runs():  # type: ignore[no-untyped-def]
-        for each in ("a", "b", "c"):
-            made = run(healthy(), each)
+    def runs() -> Iterator[Run]:
+        for name in ("a", "b", "c"):
+            made = load(write(tmp_path / name, healthy()))
             frames.append(weakref.ref(made.frames.activations))
             yield made
             del made
             gc.collect()
             alive.append(sum(frame() is not None for frame in frames))
 
-    compare(runs())
+    comparison = compare(runs())
     assert max(alive) <= 1
+    assert "figure-pair" in comparison.report(tmp_path / "out.html").read_text(encoding="utf-8")
+
+
+def test_runs_that_lie_nowhere_make_a_page_too(tmp_path: Path) -> None:
+    comparison = compare([run(healthy(), "a"), run(sick(), "b")])
+    assert "figure-pair" in comparison.report(tmp_path / "out.html").read_text(encoding="utf-8")
+
+
+def test_a_run_that_was_moved_away_since_is_named(tmp_path: Path) -> None:
+    comparison = compare([load(write(tmp_path / name, healthy())) for name in ("a", "b")])
+    shutil.rmtree(tmp_path / "b")
+    with pytest.raises(RunNotFoundError, match="b"):
+        comparison.report(tmp_path / "out.html")
+    assert not (tmp_path / "out.html").exists()

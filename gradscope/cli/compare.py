@@ -26,6 +26,10 @@ def compare(
     fail_on_gained: Annotated[
         FailOn | None, typer.Option(help="Fail where a run has a finding so severe that the reference lacks.")
     ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write a page instead of printing.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace a file even if it is no report.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON; NaN and infinite numbers are null.")] = False,
     show_all: Annotated[bool, typer.Option("--all", help="Show all that differs, not only the first of it.")] = False,
 ) -> int:
@@ -35,6 +39,9 @@ def compare(
     matched by their key, which does not depend on how Keras numbered them; what
     could not be matched is listed. Numbers are those of the last record, so a
     single one is noisy: below --ratio and --difference it is not shown.
+
+    With -o all of it becomes a page with figures, which needs no network and can
+    be sent; an older one of that name is replaced.
 
     \b
     Exit codes:
@@ -46,6 +53,7 @@ def compare(
     Examples:
       gradscope compare logs/before logs/after
       gradscope compare logs/* --reference baseline
+      gradscope compare logs/before logs/after -o comparison.html
       gradscope compare logs/main logs/branch --fail-on-gained high
       gradscope compare logs/a logs/b --json | jq '.findings[].finding.key'
     """
@@ -60,8 +68,14 @@ def compare(
             raise RunNotFoundError(" ".join(runs.left_out.values())) from None
         raise
     comparison = replace(comparison, left_out={**comparison.left_out, **runs.left_out})
+    page = None if output is None else comparison.report(output, force=force)
     if as_json:
         print(strict_json(comparison.to_json()))
+    elif page is not None:
+        from gradscope.report.comparing.words import compared_runs, headline
+
+        print(f"{compared_runs(comparison)}: {headline(comparison)}")
+        print(f"  {page} ({page.stat().st_size / 1e6:.1f} MB)")
     else:
         from gradscope.report.comparing.text import print_comparison
 

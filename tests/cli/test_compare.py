@@ -1,6 +1,7 @@
 """``gradscope compare``: paths, output, and exit codes."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,53 @@ def test_all_shows_what_is_left_out_otherwise(logs: Path, capsys: pytest.Capture
     paths = (logs / "before", logs / "after")
     assert "… and 3 more" in shown(capsys, *paths)
     assert "… and" not in shown(capsys, *paths, "--all")
+
+
+def test_a_page_is_written_instead_of_the_text_and_named_with_what_changed(
+    logs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / "out.html"
+    said = shown(capsys, logs / "before", logs / "after", "-o", page)
+    gained = len(compare([load(logs / "before"), load(logs / "after")]).gained())
+    assert re.fullmatch(
+        rf"after compared with before: {gained} findings gained, none lost\n  {re.escape(str(page))} \(\d\.\d MB\)\n",
+        said,
+    )
+    text = page.read_text(encoding="utf-8")
+    assert "<h1>after compared with before</h1>" in text
+    assert "figure-pair" in text  # the tables were read again for the figures
+
+
+def test_a_page_leaves_the_json_as_it_is_and_the_exit_code_too(
+    logs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = [str(logs / "before"), str(logs / "after")]
+    plain = shown(capsys, *paths, "--json")
+    page = tmp_path / "out.html"
+    assert main(["compare", *paths, "--json", "-o", str(page), "--fail-on-gained", "high"]) == 1
+    assert capsys.readouterr().out == plain
+    assert page.is_file()
+
+
+def test_the_page_names_what_was_left_out(logs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (file,) = (write(logs / "damaged", sick()) / "gradscope").glob("*.gradscope")
+    file.write_bytes(b"no event at all")
+    shown(capsys, logs, "-o", tmp_path / "out.html")
+    assert "<strong>damaged</strong>" in (tmp_path / "out.html").read_text(encoding="utf-8")
+
+
+def test_a_file_that_is_no_report_is_kept_unless_forced(logs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = logs.parent / "model.py"
+    other.write_text("precious")
+    arguments = ["compare", str(logs / "before"), str(logs / "after"), "-o"]
+    assert main([*arguments, str(other)]) == 2
+    assert "is no report, so it is not replaced" in capsys.readouterr().err
+    assert other.read_text() == "precious"
+    assert main([*arguments, str(logs)]) == 2
+    assert "is a directory" in capsys.readouterr().err
+    assert main([*arguments, str(logs / "missing" / "out.html")]) == 2
+    assert "There is no directory" in capsys.readouterr().err
+    assert main([*arguments, str(other), "--force"]) == 0
 
 
 def test_it_fails_where_a_severe_finding_was_gained_if_asked_to(logs: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 from runs import healthy, write
 
 from gradscope.cli.main import main
-from gradscope.cli.mistakes import explained, nearest
 from gradscope.cli.many_runs import nearest_run
+from gradscope.cli.mistakes import explained, nearest
 
 
 def test_a_message_that_offers_nothing_stays_as_it_is() -> None:

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
-from typing import Any, Final, Literal, TypeAlias
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import pandas as pd
 
@@ -21,6 +23,11 @@ from gradscope.network import Network
 from gradscope.report.comparing.configuration import Difference, Settings
 from gradscope.report.overview.sweep import RunRow, Sweep
 from gradscope.report.summary import NAN, Summary
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from gradscope.store.read import Frames
 
 Kind: TypeAlias = Literal["gained", "lost", "worse", "milder"]
 """What became of a finding: the reference lacks it, only the reference has it, or its severity is another."""
@@ -56,6 +63,8 @@ class Side:
         network: What was trained.
         settings: What it was trained with.
         spreads: By site, the spread of the activations over samples at the last record.
+        load: Returns the run's tables, for the figures of a page: they are not kept, so that tens of runs need no
+            memory, but read again. None where they are not to be had; the page then goes without them.
     """
 
     summary: Summary
@@ -63,6 +72,7 @@ class Side:
     network: Network
     settings: Settings
     spreads: Mapping[str, float]
+    load: Callable[[], Frames] | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -295,6 +305,26 @@ class Comparison:
             ],
             "left_out": [{"run": run, "reason": reason} for run, reason in self.left_out.items()],
         }  # fmt: skip
+
+    def report(self, path: str | PathLike[str], *, force: bool = False) -> Path:
+        """Write the comparison as one page that needs nothing else, and return where it is.
+
+        It says what was gained and lost and what to try, what differs in configuration and layers, and shows losses,
+        profiles and heatmaps side by side. The tables of the runs are read again for the figures.
+
+        Args:
+            path: The file, such as ``"comparison.html"``.
+            force: True to replace a file that is no report.
+
+        Raises:
+            ArgumentError: If the file is there and is no report, or its directory is not there.
+            RunNotFoundError: If a run has been moved away since.
+        """
+        from gradscope.report.comparing.page import comparison_html  # plotly and the templates, for those who want them
+        from gradscope.report.html import write_page
+
+        write_page(comparison_html(self, now=datetime.now().astimezone()), Path(path), force=force)
+        return Path(path)
 
     def __str__(self) -> str:
         from gradscope.report.comparing.text import comparison_text  # it shows a Comparison

@@ -6,35 +6,35 @@ screen or two.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 from rich.text import Text
 
-from gradscope.diagnose.finding import rank
 from gradscope.report.aligned import GAP, Column, table_lines, total_width
-from gradscope.report.comparing.comparison import STATISTICS, Change, Comparison, FindingChange, Kind, Range
+from gradscope.report.comparing.comparison import STATISTICS, Comparison, FindingChange, Kind, Range
 from gradscope.report.comparing.configuration import Difference
+from gradscope.report.comparing.words import (
+    TITLES,
+    VALUE_CELLS,
+    Lack,
+    by_finding,
+    change_text,
+    few,
+    lacks,
+    number_text,
+    points,
+    setting_name,
+    setting_value,
+    which_runs,
+)
 from gradscope.report.findings import NAME_CELLS, number_of
 from gradscope.report.overview.sweep import Sweep, worst_first
 from gradscope.report.overview.text import run_lines
 from gradscope.report.terminal import WIDTH, print_text, wrapped
-from gradscope.report.wording import UNKNOWN, magnitude, percentage, printable, quoted, shortened
-
-TITLES: Final = {
-    "saturated_fraction": "saturated",
-    "dead_unit_fraction": "dead units",
-    "gradient_rms": "gradient RMS",
-    "backward_rms": "backward signal",
-    "update_to_weight_ratio": "update / weight",
-    "sample_std": "activation spread",
-    "connected": "gradient",
-    "nonfinite_count": "NaN or infinite",
-}
-"""What each statistic is called where a person reads it."""
+from gradscope.report.wording import printable, quoted, shortened
 
 _KINDS: Final[dict[Kind, str]] = {
     "gained": "gained",
@@ -46,8 +46,6 @@ _ROWS: Final = 12
 _FINDINGS: Final = 8
 _SETTINGS: Final = 12
 _LAYERS: Final = 5
-_NAMES: Final = 3
-_VALUE_CELLS: Final = 24
 _RUN_CELLS: Final = 11
 _LEAST_LAYER: Final = 17  # the longest of the titles
 
@@ -101,7 +99,7 @@ def _findings(comparison: Comparison, width: int, limit: int | None) -> list[Tex
         return [Text(f"Findings: the same in all runs ({number_of(same)}).")]
     lines: list[Text] = []
     for kind, name in _KINDS.items():
-        groups = _by_finding(change for change in changes if change.kind == kind)
+        groups = by_finding(change for change in changes if change.kind == kind)
         if not groups:
             continue
         lines += [Text(f"{number_of(len(groups))} {name}:", "bold")]
@@ -110,14 +108,6 @@ def _findings(comparison: Comparison, width: int, limit: int | None) -> list[Tex
         hidden = len(groups) - len(shown)
         lines += [Text(f"  … and {hidden:,} more; --all shows them", "dim")] if hidden else []
     return [*lines, *wrapped(_see(comparison), width)]
-
-
-def _by_finding(changes: Iterable[FindingChange]) -> list[list[FindingChange]]:
-    """Return ``changes`` of one finding and severity together, the severest first, then those of the most runs."""
-    groups: dict[tuple[str, str], list[FindingChange]] = {}
-    for change in changes:
-        groups.setdefault((change.finding.key, change.finding.severity), []).append(change)
-    return sorted(groups.values(), key=lambda group: (-rank(group[0].finding.severity), -len(group)))
 
 
 def _found(group: Sequence[FindingChange], comparison: Comparison) -> str:
@@ -130,16 +120,9 @@ def _found(group: Sequence[FindingChange], comparison: Comparison) -> str:
         else ["it has no such layer" if group[0].kind == "lost" else "the reference has no such layer"]
     )
     if len(comparison.others) > 1:
-        notes.insert(0, _runs([change.run for change in group], len(comparison.others)))
+        notes.insert(0, which_runs([change.run for change in group], len(comparison.others)))
     noted = f" ({'; '.join(notes)})" if notes else ""
     return f"{severity}: {printable(finding.rule)}{where}{noted}"
-
-
-def _runs(names: Sequence[str], count: int) -> str:
-    """Return which of ``count`` runs are meant, with their number where not all are named."""
-    if len(names) == count:
-        return f"all {count:,} runs"
-    return _few(names) if len(names) <= _NAMES else f"{len(names):,} of {count:,} runs: {_few(names)}"
 
 
 def _see(comparison: Comparison) -> list[str]:
@@ -165,10 +148,10 @@ def _settings(comparison: Comparison, width: int, limit: int | None) -> list[Tex
     if not found:
         return [Text("Configuration: the same in all runs.")]
     shown = found[:limit]
-    labels = [_label(difference) for difference in shown]
+    labels = [setting_name(difference) for difference in shown]
     if len(comparison.sides) == 2:
-        values = [[_value(difference.values[at]) for difference in shown] for at in (0, 1)]
-        names = [shortened(side.name, _VALUE_CELLS) for side in comparison.sides]
+        values = [[setting_value(difference.values[at]) for difference in shown] for at in (0, 1)]
+        names = [shortened(side.name, VALUE_CELLS) for side in comparison.sides]
         columns = [Column((name,), cells, "left") for name, cells in zip(names, values, strict=True)]
         cells = max(_LEAST_LAYER, width - total_width(columns) - GAP)
         label = Column(("configuration",), [shortened(text, cells) for text in labels], "left")
@@ -181,24 +164,11 @@ def _settings(comparison: Comparison, width: int, limit: int | None) -> list[Tex
     return [*lines, *([Text(f"  … and {hidden:,} more; --all shows them", "dim")] if hidden else [])]
 
 
-def _label(difference: Difference) -> str:
-    name = printable(difference.name)
-    return f"{name} of {_few(difference.layers)}" if difference.layers else name
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return UNKNOWN
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return shortened(f"{value:.6g}" if isinstance(value, float) else str(value), _VALUE_CELLS)
-
-
 def _by_value(difference: Difference) -> str:
     """Return each value with the number of runs that have it, the most common first."""
     counts: dict[str, int] = {}
     for value in difference.values:
-        counts[_value(value)] = counts.get(_value(value), 0) + 1
+        counts[setting_value(value)] = counts.get(setting_value(value), 0) + 1
     common = sorted(counts.items(), key=lambda item: -item[1])
     shown = ", ".join(f"{value} ({count:,})" for value, count in common[:6])
     return f"{shown} and {len(common) - 6:,} more values" if len(common) > 6 else shown
@@ -210,7 +180,7 @@ def _by_value(difference: Difference) -> str:
 def _layers(comparison: Comparison, width: int, limit: int | None) -> list[Text]:
     """Return the notable differences of layers, statistic by statistic in the order of the model."""
     ranges = [item for item in comparison.ranges if item.extent >= 1]
-    criterion = f"at the last record, by a ratio of {comparison.ratio:g} or {_points(comparison.difference)} of a share"
+    criterion = f"at the last record, by a ratio of {comparison.ratio:g} or {points(comparison.difference)} of a share"
     if not comparison.changes:
         return [Text("Layers: none could be matched.")]
     if not ranges:
@@ -250,11 +220,11 @@ def _pair_columns(comparison: Comparison, rows: Sequence[Range | None]) -> list[
     titles = [shortened(side.name, 14) for side in comparison.sides]
     changes = {(c.statistic, c.layer, c.site): c for c in comparison.changes}
     return [
-        Column((titles[0],), ["" if row is None else _number(row.statistic, row.reference) for row in rows]),
-        Column((titles[1],), ["" if row is None else _number(row.statistic, row.lowest) for row in rows]),
+        Column((titles[0],), ["" if row is None else number_text(row.statistic, row.reference) for row in rows]),
+        Column((titles[1],), ["" if row is None else number_text(row.statistic, row.lowest) for row in rows]),
         Column(
             ("change",),
-            ["" if row is None else _change(changes[row.statistic, row.layer, row.site]) for row in rows],
+            ["" if row is None else change_text(changes[row.statistic, row.layer, row.site]) for row in rows],
         ),
     ]
 
@@ -265,44 +235,13 @@ def _range_columns(comparison: Comparison, rows: Sequence[Range | None]) -> list
 
     count = len(comparison.others)
     return [
-        Column(("refer-", "ence"), cells(lambda row: _number(row.statistic, row.reference))),
-        Column(("lowest",), cells(lambda row: _number(row.statistic, row.lowest))),
+        Column(("refer-", "ence"), cells(lambda row: number_text(row.statistic, row.reference))),
+        Column(("lowest",), cells(lambda row: number_text(row.statistic, row.lowest))),
         Column(("in run",), cells(lambda row: shortened(row.lowest_run, _RUN_CELLS)), "left"),
-        Column(("highest",), cells(lambda row: _number(row.statistic, row.highest))),
+        Column(("highest",), cells(lambda row: number_text(row.statistic, row.highest))),
         Column(("in run",), cells(lambda row: shortened(row.highest_run, _RUN_CELLS)), "left"),
         Column(("differ",), cells(lambda row: f"{row.notable_count:,}/{count:,}")),
     ]
-
-
-def _number(statistic: str, value: float) -> str:
-    match STATISTICS[statistic]:
-        case "fraction":
-            return percentage(value)
-        case "magnitude":
-            return magnitude(value)
-        case "count" if statistic == "connected":
-            return "yes" if value else "cut"
-        case "count":
-            return f"{value:,.0f}"
-
-
-def _change(change: Change) -> str:
-    """Return how far the run is from the reference: points of a share, or how many times more or less."""
-    match STATISTICS[change.statistic]:
-        case "fraction":
-            return f"{100 * change.difference:+.0f} points"
-        case "magnitude" if 0 < change.ratio < math.inf:
-            return f"x{_factor(change.ratio)}" if change.ratio >= 1 else f"/{_factor(1 / change.ratio)}"
-        case _:
-            return ""
-
-
-def _factor(value: float) -> str:
-    return magnitude(value) if value >= 1000 else f"{value:.0f}" if value >= 10 else f"{value:.1f}"
-
-
-def _points(difference: float) -> str:
-    return f"{100 * difference:g} points"
 
 
 def _legend(comparison: Comparison, rows: Sequence[Range | None], limit: int | None) -> list[str]:
@@ -324,26 +263,16 @@ def _legend(comparison: Comparison, rows: Sequence[Range | None], limit: int | N
 
 def _unmatched(comparison: Comparison, width: int) -> list[Text]:
     """Return what only one of two runs has, runs that lack the same told together, and runs left out."""
-    lists: dict[tuple[str, str, str], list[str]] = {}
-    for item in comparison.unmatched:
-        lists.setdefault((item.run, item.missing, item.reason), []).append(item.key)
-    groups: dict[tuple[bool, str, tuple[str, ...]], list[str]] = {}
-    for (run, missing, reason), keys in lists.items():
-        groups.setdefault((missing == comparison.reference.name, reason, tuple(keys)), []).append(run)
-    texts = [
-        f"The reference lacks {_few(keys)} of {_few(runs)}: {printable(reason)}."
-        if in_run
-        else f"{_few(runs)} {'lacks' if len(runs) == 1 else 'lack'} {_few(keys)}: {printable(reason)}."
-        for (in_run, reason, keys), runs in groups.items()
-    ]
+    texts = [_lack(lack) for lack in lacks(comparison)]
     texts += [f"{shortened(run, NAME_CELLS)} is left out: {printable(why)}" for run, why in comparison.left_out.items()]
     return [Text("Not compared", "bold"), *_indented(texts, width)] if texts else []
 
 
-def _few(names: Sequence[str]) -> str:
-    shown = ", ".join(shortened(name, NAME_CELLS) for name in names[:_NAMES])
-    more = len(names) - _NAMES
-    return f"{shown} and {more:,} more" if more > 0 else shown
+def _lack(lack: Lack) -> str:
+    if lack.in_reference:
+        return f"The reference lacks {few(lack.keys)} of {few(lack.runs)}: {printable(lack.reason)}."
+    verb = "lacks" if len(lack.runs) == 1 else "lack"
+    return f"{few(lack.runs)} {verb} {few(lack.keys)}: {printable(lack.reason)}."
 
 
 def _indented(texts: Iterable[str], width: int) -> list[Text]:

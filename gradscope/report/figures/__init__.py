@@ -1,4 +1,4 @@
-"""Figures of a run: one function each, a table in and a plotly `Figure` out.
+"""Figures of a run, or of several: one function each, tables in and a plotly `Figure` out.
 
 The figures have clear backgrounds and no colour of text of their own, so that a page may restyle them; `themed` does so
 for a light and a dark one. They show in notebooks, and are the ones that the HTML report holds.
@@ -23,8 +23,13 @@ from gradscope.report.figures.heatmaps import (
     statistic_heatmap,
     update_ratio_heatmap,
 )
-from gradscope.report.figures.losses import loss_curve
-from gradscope.report.figures.profiles import activation_profile, backward_profile, gradient_profile
+from gradscope.report.figures.losses import loss_comparison, loss_curve
+from gradscope.report.figures.profiles import (
+    activation_profile,
+    backward_profile,
+    gradient_profile,
+    profile_comparison,
+)
 from gradscope.report.figures.style import SEVERITY_COLOURS, themed
 from gradscope.report.figures.units import unit_map
 
@@ -37,8 +42,10 @@ __all__ = [
     "distribution",
     "gradient_heatmap",
     "gradient_profile",
+    "loss_comparison",
     "loss_curve",
     "overhead",
+    "profile_comparison",
     "saturation_heatmap",
     "statistic_curves",
     "statistic_heatmap",

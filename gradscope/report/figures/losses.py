@@ -1,8 +1,8 @@
-"""The loss over the training, with the findings and the recorded steps."""
+"""The loss over the training: of one run with its findings and recorded steps, or of several beside one another."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -11,14 +11,17 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from gradscope.diagnose.finding import Finding
+from gradscope.errors import ArgumentError
 from gradscope.report.figures.grid import Floats, check_one_run, compact, whole_decades
-from gradscope.report.figures.labels import log_scale
+from gradscope.report.figures.labels import STEP_TITLE, distinct, listed, log_scale, short, words
 from gradscope.report.figures.strip import finding_rows, step_row, strip_of
-from gradscope.report.figures.style import LINE_COLOURS, NEUTRAL, Spec, figure
+from gradscope.report.figures.style import LEGEND_LINE, LINE_COLOURS, NEUTRAL, Spec, figure, run_styles
+from gradscope.schema import Column
 
 _LOG_FROM: Final = 100.0
 """From how many times the smallest loss on the largest one needs a log scale, to leave something to see of the rest."""
 _MOST_POINTS: Final = 4_000
+_MOST_POINTS_OF_SEVERAL: Final = 500  # a run: a dozen lines of more would hide one another
 
 
 def loss_curve(steps: pd.DataFrame, epochs: pd.DataFrame, findings: Iterable[Finding] = ()) -> go.Figure:
@@ -85,6 +88,69 @@ def loss_curve(steps: pd.DataFrame, epochs: pd.DataFrame, findings: Iterable[Fin
     )
 
 
+def loss_comparison(tables: Mapping[str, pd.DataFrame], loss: str = "loss") -> go.Figure:
+    """Return one loss of several runs over the training, one line a run; the first is drawn thickest.
+
+    The axis is logarithmic as in `loss_curve`. Of very many records a line shows the extremes of neighbouring ones. A
+    line ends where its loss stops being finite, and the note says at which step.
+
+    Args:
+        tables: By name of the run, its `steps` for the losses of recorded batches, or its `epochs`.
+        loss: The column to show, such as ``"val_loss"``; any log of the epochs can be shown.
+
+    Raises:
+        ArgumentError: If there is no run, or one of the tables holds several.
+
+    Example:
+        >>> from gradscope.testing import run, stack
+        >>> runs = {"calm": run(stack()), "wild": run(stack())}
+        >>> [trace.name for trace in loss_comparison({name: frames.steps for name, frames in runs.items()}).data]
+        ['calm', 'wild']
+    """
+    if not tables:
+        raise ArgumentError("tables holds no run. Pass at least one, by its name: {'baseline': run.steps}.")
+    for table in tables.values():
+        check_one_run(table)
+    title = _loss_title(tables.values(), loss)
+    runs = [(_numbers(table, "step"), _numbers(table, loss)) for table in tables.values()]
+    styles = run_styles(len(tables))
+    traces: list[Spec] = []
+    for index, ((steps, values), label) in enumerate(zip(runs, distinct(tables), strict=True)):
+        colour, dash = styles[index]
+        line = {"color": colour, "dash": dash, "width": 1.8 if index else 3}
+        trace = _curve(label, steps, values, line, "circle", 4, _MOST_POINTS_OF_SEVERAL)
+        traces.append({**trace, "name": short(list(tables)[index]), "showlegend": True})
+    broken = {name: bad for name, run in zip(tables, runs, strict=True) if (bad := _first_not_finite(*run)) is not None}
+    known = any(np.isfinite(values).any() for _, values in runs)
+    return figure(
+        traces if known else [],
+        {
+            "xaxis": {"title": {"text": STEP_TITLE}, "tickformat": ",d"},
+            "yaxis": _loss_axis([values for _, values in runs], title),
+            "legend": {"title": {"text": "run"}},
+        },
+        title=f"{title[:1].upper()}{title[1:]} of {len(tables):,} runs",
+        notes=[f"Not finite from step {step:,} on: {listed([name])}." for name, step in broken.items()],
+        nothing="" if known else "No finite value was recorded.",
+        height=max(420, 130 + LEGEND_LINE * len(tables)),
+    )
+
+
+def _loss_title(tables: Iterable[pd.DataFrame], loss: str) -> str:
+    """Return what ``loss`` is called: batches and epochs both have a column of that name."""
+    if loss == "loss":
+        return "batch loss" if any("baseline_loss" in table.columns for table in tables) else "epoch loss"
+    return "validation loss" if loss == "val_loss" else words(Column(loss, "", ""), None)
+
+
+def _first_not_finite(steps: Floats, values: Floats) -> int | None:
+    """Return the step from which on no value is finite again; None where the last one is, or none was."""
+    known = np.flatnonzero(np.isfinite(values))
+    if not known.size or known[-1] == len(values) - 1:
+        return None
+    return int(steps[known[-1] + 1])
+
+
 def _numbers(table: pd.DataFrame, name: str) -> Floats:
     """Return a column as numbers; NaN throughout where the table lacks it."""
     if name not in table.columns:
@@ -97,8 +163,16 @@ def _even(count: int) -> NDArray[np.intp]:
     return np.unique(np.linspace(0, count - 1, min(count, _MOST_POINTS)).round().astype(np.intp))
 
 
-def _curve(name: str, steps: Floats, values: Floats, line: dict[str, Any], symbol: str, size: int) -> Spec:
-    kept = _even(len(values)) if len(values) <= _MOST_POINTS else _extremes(values)
+def _curve(
+    name: str,
+    steps: Floats,
+    values: Floats,
+    line: dict[str, Any],
+    symbol: str,
+    size: int,
+    most_points: int = _MOST_POINTS,
+) -> Spec:
+    kept = np.arange(len(values)) if len(values) <= most_points else _extremes(values, most_points)
     shown = np.where(np.isfinite(values), values, np.nan)
     return {
         "type": "scatter",
@@ -112,9 +186,9 @@ def _curve(name: str, steps: Floats, values: Floats, line: dict[str, Any], symbo
     }
 
 
-def _extremes(values: Floats) -> NDArray[np.intp]:
-    """Return the places of the lowest and of the highest of each stretch of very many values."""
-    size = -(-len(values) * 2 // _MOST_POINTS)
+def _extremes(values: Floats, most: int) -> NDArray[np.intp]:
+    """Return the places of the lowest and of the highest of each stretch of very many values, ``most`` at most."""
+    size = -(-len(values) * 2 // most)
     starts = range(0, len(values), size)
     parts = [np.where(np.isfinite(part), part, np.nan) for part in (values[start : start + size] for start in starts)]
     places = {
@@ -126,12 +200,12 @@ def _extremes(values: Floats) -> NDArray[np.intp]:
     return np.array(sorted(places), np.intp)
 
 
-def _loss_axis(curves: list[Floats]) -> Spec:
+def _loss_axis(curves: list[Floats], name: str = "loss") -> Spec:
     values = np.concatenate([np.zeros(0), *curves])
     values = values[np.isfinite(values)]
     if values.size and values.min() > 0 and values.max() > _LOG_FROM * values.min():
-        return {"title": {"text": "loss (no unit, log scale)"}, **log_scale(*whole_decades(values))}
-    return {"title": {"text": "loss (no unit)"}}
+        return {"title": {"text": f"{name} (no unit, log scale)"}, **log_scale(*whole_decades(values))}
+    return {"title": {"text": f"{name} (no unit)"}}
 
 
 def _learning_rate(steps: Floats, rate: Floats) -> Spec:

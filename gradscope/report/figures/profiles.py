@@ -1,4 +1,4 @@
-"""Profiles: a statistic along the depth of the network at a few steps, one line a step.
+"""Profiles: a statistic along the depth of the network, one line a step of a run, or one line a run.
 
 After Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural networks", AISTATS 2010,
 figures 2 to 4 and 7: whether signal and gradient keep their size from layer to layer.
@@ -6,7 +6,8 @@ figures 2 to 4 and 7: whether signal and gradient keep their size from layer to 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -14,11 +15,12 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from gradscope.errors import ArgumentError
 from gradscope.report.figures import zeros
 from gradscope.report.figures.axes import height_for, place_axis
 from gradscope.report.figures.grid import Grid, at_columns, compact, grid_of
-from gradscope.report.figures.labels import listed, number_format, value_axis, words
-from gradscope.report.figures.style import DASHES, SYMBOLS, ZERO, Spec, figure, ordered_colours
+from gradscope.report.figures.labels import distinct, listed, number_format, short, value_axis, words
+from gradscope.report.figures.style import DASHES, LEGEND_LINE, SYMBOLS, ZERO, Spec, figure, ordered_colours, run_styles
 from gradscope.schema import GRADIENTS
 
 _STEPS_SHOWN: Final = 5
@@ -48,7 +50,7 @@ def activation_profile(activations: pd.DataFrame, steps: Iterable[int] | None = 
     for column, (colour, dash, symbol) in zip(columns, _step_styles(len(columns)), strict=True):
         step, centre, width = int(mean.first[column]), mean.numbers[:, column], spread.numbers[:, column]
         traces += _bands(labels, centre - width, centre + width, (colour, dash), f"step {step}")
-        line = _line(labels, centre, step, colour, dash, symbol)
+        line = _line(labels, centre, f"step {step}", (colour, dash, symbol))
         line["customdata"] = compact(width)
         line["hovertemplate"] = (
             f"%{{y}}<br>step {step:,}<br>activation mean %{{x:.3~g}} ± std %{{customdata:.3~g}}<extra></extra>"
@@ -84,6 +86,86 @@ def backward_profile(activations: pd.DataFrame, steps: Iterable[int] | None = No
     return _statistic_profile(activations, "backward_rms", steps, "Backward signal along the depth")
 
 
+def profile_comparison(tables: Mapping[str, pd.DataFrame], statistic: str) -> go.Figure:
+    """Return one statistic of several runs along the depth, each at its last record; the first is drawn thickest.
+
+    Layers meet by their keys: what a run lacks is a gap in its line.
+
+    Args:
+        tables: By name of the run, its `activations`, shown by site, or its `gradients`, shown by layer.
+        statistic: Name of a column, such as ``"backward_rms"``.
+
+    Raises:
+        ArgumentError: If there is no run, a table has no such statistic, or one of them holds several runs.
+
+    Example:
+        >>> from gradscope.testing import run, stack
+        >>> tables = {name: run(stack(depth=depth)).gradients for name, depth in (("flat", 1), ("deep", 3))}
+        >>> figure = profile_comparison(tables, "rms")
+        >>> [(trace.name, len(trace.x)) for trace in figure.data]
+        [('flat', 4), ('deep', 4)]
+    """
+    if not tables:
+        raise ArgumentError("tables holds no run. Pass at least one, by its name: {'baseline': run.gradients}.")
+    grid = _last_records([grid_of(table, statistic) for table in tables.values()])
+    place = "layer, from input to output" if grid.table is GRADIENTS else "site, from input to output"
+    labels, place_axis_spec = place_axis(grid.names, place)
+    name, value = words(grid.column, grid.table), f"%{{x:{number_format(grid.column)}}}"
+    runs = [f"{run}, step {step:,}" for run, step in zip(distinct(tables), grid.first.tolist(), strict=True)]
+    traces: list[Spec] = []
+    for index, (run, (colour, dash)) in enumerate(zip(tables, run_styles(len(tables)), strict=True)):
+        line = _line(labels, grid.shown[:, index], short(run), (colour, dash, SYMBOLS[index % len(SYMBOLS)]))
+        line["line"]["width"] = 1.8 if index else 3
+        del line["legendgroup"]  # nothing else belongs to the line, and groups stand apart
+        line["hovertemplate"] = f"%{{y}}<br>{runs[index]}<br>{name} {value}<extra></extra>"
+        traces.append(line)
+    columns = range(len(tables))
+    return _profile(
+        grid,
+        columns,
+        [*traces, *_zeros(grid, labels, name, runs)],
+        value_axis(grid.column, grid.table, zeros.limits_with_zeros(grid)),
+        place_axis_spec,
+        f"{name[:1].upper()}{name[1:]} along the depth, at the last record",
+        [f"the last record of {run}" for run in tables],
+    )
+
+
+def _last_records(grids: Sequence[Grid]) -> Grid:
+    """Return one grid of a column a run, each run's last record at which anything is known."""
+    names = _in_one_order([grid.names for grid in grids])
+    at = {name: index for index, name in enumerate(names)}
+    shape = len(names), len(grids)
+    numbers, not_finite, steps = np.full(shape, math.nan), np.zeros(shape, np.bool_), np.zeros(len(grids), np.int64)
+    layers = list(names)
+    for index, grid in enumerate(grids):
+        known = np.flatnonzero((np.isfinite(grid.numbers) | grid.not_finite).any(axis=0))
+        if known.size:
+            rows = [at[name] for name in grid.names]
+            numbers[rows, index] = grid.numbers[:, known[-1]]
+            not_finite[rows, index] = grid.not_finite[:, known[-1]]
+            steps[index] = grid.first[known[-1]]
+        for name, layer in zip(grid.names, grid.layers, strict=True):
+            layers[at[name]] = layer
+    step_of = np.broadcast_to(steps, shape)
+    kind, column = grids[0].table, grids[0].column
+    return Grid(kind, column, tuple(names), tuple(layers), steps, steps, numbers, not_finite, step_of)
+
+
+def _in_one_order(orders: Iterable[Sequence[str]]) -> list[str]:
+    """Return the names of all ``orders``, each that the first lacks behind the one that it follows in its own."""
+    names: list[str] = []
+    for order in orders:
+        place = len(names) if set(names).isdisjoint(order) else 0
+        for name in order:
+            if name in names:
+                place = names.index(name) + 1
+            else:
+                names.insert(place, name)
+                place += 1
+    return names
+
+
 def _statistic_profile(table: pd.DataFrame, statistic: str, steps: Iterable[int] | None, title: str) -> go.Figure:
     grid = grid_of(table, statistic)
     columns = _chosen(grid, steps)
@@ -94,11 +176,11 @@ def _statistic_profile(table: pd.DataFrame, statistic: str, steps: Iterable[int]
     traces: list[Spec] = []
     for column, (colour, dash, symbol) in zip(columns, _step_styles(len(columns)), strict=True):
         step = int(grid.first[column])
-        line = _line(labels, grid.shown[:, column], step, colour, dash, symbol)
+        line = _line(labels, grid.shown[:, column], f"step {step}", (colour, dash, symbol))
         value = f"%{{x:{number_format(grid.column)}}}"
         line["hovertemplate"] = f"%{{y}}<br>step {step:,}<br>{name} {value}<extra></extra>"
         traces.append(line)
-    traces += _zeros(picked, labels, name)
+    traces += _zeros(picked, labels, name, [f"step {step:,}" for step in picked.first.tolist()])
     return _profile(
         grid,
         columns,
@@ -110,10 +192,18 @@ def _statistic_profile(table: pd.DataFrame, statistic: str, steps: Iterable[int]
 
 
 def _profile(
-    grid: Grid, columns: Sequence[int], traces: Sequence[Spec], x_axis: Spec, y_axis: Spec, title: str
+    grid: Grid,
+    columns: Sequence[int],
+    traces: Sequence[Spec],
+    x_axis: Spec,
+    y_axis: Spec,
+    title: str,
+    records: Sequence[str] = (),
 ) -> go.Figure:
+    """Return the figure of ``traces``; ``records`` says what each column is of, by default the step."""
+    told = records or [f"step {step:,}" for step in grid.first.tolist()]
     notes = [
-        f"NaN or infinite at step {grid.first[column]:,}: {listed([grid.names[i] for i in bad])}."
+        f"NaN or infinite at {told[column]}: {listed([grid.names[i] for i in bad])}."
         for column in columns
         if (bad := np.flatnonzero(grid.not_finite[:, column])).size
     ]
@@ -125,7 +215,7 @@ def _profile(
         title=title,
         notes=notes,
         nothing=nothing if is_empty else "",
-        height=height_for(len(grid.names)),
+        height=max(height_for(len(grid.names)), 130 + LEGEND_LINE * len(traces) if records else 0),
     )
 
 
@@ -149,14 +239,15 @@ def _step_styles(count: int) -> list[tuple[str, str, str]]:
     ]
 
 
-def _line(labels: Sequence[str], values: NDArray[np.float64], step: int, colour: str, dash: str, symbol: str) -> Spec:
+def _line(labels: Sequence[str], values: NDArray[np.float64], name: str, style: tuple[str, str, str]) -> Spec:
+    colour, dash, symbol = style
     return {
         "type": "scatter",
         "mode": "lines+markers",
         "x": compact(values),
         "y": list(labels),
-        "name": f"step {step}",
-        "legendgroup": f"step {step}",
+        "name": name,
+        "legendgroup": name,
         "showlegend": True,
         "line": {"color": colour, "dash": dash, "width": 2},
         "marker": {"symbol": symbol, "size": 7},
@@ -188,8 +279,8 @@ def _bands(
     ]
 
 
-def _zeros(grid: Grid, labels: Sequence[str], name: str) -> list[Spec]:
-    """Return markers left of the scale where a value is exactly 0."""
+def _zeros(grid: Grid, labels: Sequence[str], name: str, records: Sequence[str]) -> list[Spec]:
+    """Return markers left of the scale where a value is exactly 0; ``records`` says, escaped, what each column is."""
     places, which = np.nonzero(grid.zero)
     if not places.size:
         return []
@@ -200,7 +291,7 @@ def _zeros(grid: Grid, labels: Sequence[str], name: str) -> list[Spec]:
         "y": [labels[place] for place in places.tolist()],
         "name": zeros.LABEL,
         "marker": {"symbol": "triangle-left-open", "size": 10, "color": ZERO, "line": {"width": 1.5}},
-        "hovertext": [f"step {grid.first[index]:,}" for index in which.tolist()],
+        "hovertext": [records[index] for index in which.tolist()],
         "hovertemplate": f"%{{y}}<br>%{{hovertext}}<br>{name} exactly 0<extra></extra>",
     }
     return [trace]

@@ -35,6 +35,9 @@ NEUTRAL: Final = "#7f7f7f"
 ZERO: Final = "#CC79A7"
 NOT_FINITE: Final = "#D55E00"
 
+LEGEND_LINE: Final = 20
+"""Pixels that a line of a legend takes at most."""
+
 _CLEAR: Final = "rgba(0,0,0,0)"
 _GRID: Final = "rgba(127,127,127,0.25)"
 _TEXT: Final = {"neutral": "#7a7a7a", "light": "#1f2328", "dark": "#e6edf3"}
@@ -115,6 +118,18 @@ def line_styles(count: int) -> list[tuple[str, str]]:
     """Return colour and dash of each of ``count`` lines: unlike colours for a few, ordered ones for many."""
     colours = LINE_COLOURS if count <= len(LINE_COLOURS) else ordered_colours(count)
     return [(colours[index], DASHES[index % len(DASHES)]) for index in range(count)]
+
+
+def run_styles(count: int) -> list[tuple[str, str]]:
+    """Return colour and dash of each of ``count`` lines that have no order; up to 36 of them, no two are alike.
+
+    Example:
+        >>> styles = run_styles(36)
+        >>> len(set(styles)), styles[0]
+        (36, ('#0072B2', 'solid'))
+    """
+    each = len(LINE_COLOURS)
+    return [(LINE_COLOURS[at % each], DASHES[(at + at // each) % len(DASHES)]) for at in range(count)]
 
 
 def _centred(note: str) -> Spec:

@@ -43,6 +43,8 @@ FIGURES: dict[str, Callable[[Frames], Any]] = {
     "unit_map": lambda f: figures.unit_map(f.units, first_site(f), unit_count=64, last_step=last_step(f)),
     "loss_curve": lambda f: figures.loss_curve(f.steps, f.epochs, [findings.named(IMG)]),
     "overhead": lambda f: figures.overhead(f.steps, f.costs),
+    "loss_comparison": lambda f: figures.loss_comparison({IMG: f.steps, "x" * 300: f.steps}),
+    "profile_comparison": lambda f: figures.profile_comparison({IMG: f.gradients, "x" * 300: f.gradients}, "rms"),
 }
 
 

@@ -28,6 +28,12 @@ FIGURES = {
     "unit_map": lambda: figures.unit_map(HEALTHY.units, "dense_2", unit_count=64, last_step=299),
     "loss_curve": lambda: figures.loss_curve(SICK.steps, SICK.epochs, findings.SICK),
     "overhead": lambda: figures.overhead(MADE.steps, runs.COSTS),
+    "loss_comparison": lambda: figures.loss_comparison(
+        {"healthy": HEALTHY.epochs, "sick": SICK.epochs, "<img>": NOT_FINITE.epochs}, "val_loss"
+    ),
+    "profile_comparison": lambda: figures.profile_comparison(
+        {"healthy": HEALTHY.gradients, "sick": SICK.gradients, "<img>": NAMED.gradients}, "rms"
+    ),
 }
 
 

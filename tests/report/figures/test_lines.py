@@ -9,7 +9,7 @@ import runs
 from figure_specs import spec
 
 import gradscope.testing as made
-from gradscope import figures
+from gradscope import ArgumentError, figures
 from gradscope.records import Costs
 from gradscope.report.figures.losses import loss_curve
 from gradscope.store.read import frames_of
@@ -129,3 +129,69 @@ def test_overhead_is_shown_in_seconds_and_as_shares_of_the_training() -> None:
     assert bars["x"] == [20.0, 3.0, 0.5, 0.1, 0.2]
     assert bars["text"][1] == "3 s (15&#37;)"
     assert set(own["y"]) == set(recording["y"]) == {0.01}
+
+
+def test_losses_of_several_runs_are_told_apart_by_more_than_their_colour_and_the_first_is_thickest() -> None:
+    tables = {name: frames_of(runs.sick()).steps for name in ("a", "b", "c")}
+    lines = spec(figures.loss_comparison(tables))["data"]
+    assert [line["name"] for line in lines] == ["a", "b", "c"]
+    assert len({line["line"]["dash"] for line in lines}) == len({line["line"]["color"] for line in lines}) == 3
+    assert lines[0]["line"]["width"] > lines[1]["line"]["width"] == lines[2]["line"]["width"]
+
+
+def test_the_axis_says_which_loss_is_compared() -> None:
+    frames = frames_of(runs.sick())
+    titles = [
+        spec(figures.loss_comparison({"a": table}, loss))["layout"]["yaxis"]["title"]["text"]
+        for table, loss in ((frames.steps, "loss"), (frames.epochs, "loss"), (frames.epochs, "val_loss"))
+    ]
+    assert titles == ["batch loss (no unit)", "epoch loss (no unit)", "validation loss (no unit)"]
+
+
+def test_a_run_that_lacks_the_loss_has_a_line_without_points_and_one_that_broke_is_named() -> None:
+    broken, sick = frames_of(runs.not_finite()), frames_of(runs.sick())
+    figure = spec(figures.loss_comparison({"sick": sick.steps, "<broken>": broken.steps}))
+    assert figure["layout"]["title"]["subtitle"]["text"] == "Not finite from step 50 on: &lt;broken&gt;."
+    lacking = spec(figures.loss_comparison({"a": sick.epochs, "b": sick.epochs.drop(columns="val_loss")}, "val_loss"))
+    assert set(lacking["data"][1]["y"]) == {None}
+
+
+def test_a_spike_of_a_long_run_is_kept_among_several() -> None:
+    long = made.run(made.stack(depth=1), recorded=range(2_000), steps={"loss": lambda s: 9.0 if s == 1_777 else 1.0})
+    line = spec(figures.loss_comparison({"a": long.steps, "b": long.steps}))["data"][1]
+    assert len(line["x"]) <= 500
+    assert line["x"][line["y"].index(9.0)] == 1_777
+
+
+def test_a_profile_of_several_runs_shows_each_at_its_own_last_record() -> None:
+    long = made.run(made.stack(depth=1), gradients={"*": {"rms": lambda step: 1e-3 if step == 275 else 1.0}})
+    short = made.run(made.stack(depth=1), recorded=[0, 10], gradients={"*": {"rms": 1e-5}})
+    lines = spec(figures.profile_comparison({"long": long.gradients, "short": short.gradients}, "rms"))["data"]
+    assert [line["x"] for line in lines] == [[pytest.approx(1e-3)] * 2, [pytest.approx(1e-5)] * 2]
+    assert ["step 275" in lines[0]["hovertemplate"], "step 10<" in lines[1]["hovertemplate"]] == [True, True]
+
+
+def test_layers_that_only_some_runs_have_keep_their_place_in_the_depth() -> None:
+    short = made.run(made.network(made.Part("in"), made.Part("out")))
+    deep = made.run(made.network(made.Part("in"), made.Part("middle"), made.Part("out"), made.Part("more")))
+    first, second = spec(figures.profile_comparison({"s": short.gradients, "d": deep.gradients}, "rms"))["data"]
+    assert first["y"] == second["y"] == ["in", "middle", "out", "more"]
+    assert [value is None for value in first["x"]] == [False, True, False, True]
+    assert None not in second["x"]
+
+
+def test_a_profile_of_several_runs_marks_exact_zeros_and_names_the_run() -> None:
+    cut = made.run(made.stack(depth=1), activations={"dense": {"backward_rms": 0.0}})
+    fine = made.run(made.stack(depth=1))
+    *_, zeros = spec(figures.profile_comparison({"fine": fine.activations, "<cut>": cut.activations}, "backward_rms"))[
+        "data"
+    ]
+    assert zeros["y"] == ["dense"]
+    assert zeros["hovertext"] == ["&lt;cut&gt;, step 275"]
+
+
+def test_no_run_at_all_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="no run"):
+        figures.loss_comparison({})
+    with pytest.raises(ArgumentError, match="no run"):
+        figures.profile_comparison({}, "rms")

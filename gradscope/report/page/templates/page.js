@@ -151,7 +151,7 @@
     if (plot.dataset.drawn) show(plot);
   }
 
-  for (const select of document.querySelectorAll(".switch select")) {
+  for (const select of document.querySelectorAll(".figure .switch select")) {
     select.addEventListener("change", () => {
       choose(select.closest(".figure"), select.value);
       say(`${select.selectedOptions[0].textContent} is shown.`);
@@ -160,6 +160,36 @@
 
   for (const link of document.querySelectorAll("a[data-choice]")) {
     link.addEventListener("click", () => choose(document.querySelector(link.hash), link.dataset.choice));
+  }
+
+  // --- figures of two runs side by side: the statistic is chosen for both, the run for the right one ---
+
+  for (const pair of document.querySelectorAll(".pair")) {
+    const [left, right] = pair.querySelectorAll(".figure");
+    const [statistic, run] = pair.querySelectorAll("select");
+    const missing = pair.querySelector(".no-room");
+    const showPair = () => {
+      const {left: first, right: others} = statistic.selectedOptions[0].dataset;
+      const second = others.split(" ")[run ? run.selectedIndex : 0];
+      choose(left, first);
+      right.hidden = second === "none";
+      missing.hidden = !right.hidden;
+      if (!right.hidden) choose(right, second);
+    };
+    for (const select of [statistic, run]) {
+      select?.addEventListener("change", () => {
+        showPair();
+        say(`${select.selectedOptions[0].textContent} is shown.`);
+      });
+    }
+    for (const link of document.querySelectorAll(`a[href="#${pair.id}"][data-statistic]`)) {
+      link.addEventListener("click", () => {
+        statistic.value = link.dataset.statistic;
+        if (run) run.selectedIndex = Number(link.dataset.run);
+        showPair();
+      });
+    }
+    if (statistic) showPair();  // a browser may keep what was chosen before the page was loaded anew
   }
 
   // A link into something folded away opens it.
