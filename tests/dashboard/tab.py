@@ -96,6 +96,12 @@ class Tab:
                 return
         pytest.fail(f"There is no {selector} with {words!r}.")
 
+    def mouse(self, kind: str, x: float, y: float) -> None:
+        """Move or press the mouse at a place of the tab, in its own pixels: ``mouseMoved``, ``mousePressed``, …"""
+        frame = self.do("const {left, top} = window.frameElement.getBoundingClientRect(); return [left, top]")
+        at = {"type": kind, "x": x + frame[0], "y": y + frame[1], "button": "left", "clickCount": 1}
+        self.browser.driver.execute_cdp_cmd("Input.dispatchMouseEvent", at)
+
     def chart(self, selector: str) -> Any:
         """Return data and layout of the first figure at ``selector``, as Plotly holds them."""
         script = """

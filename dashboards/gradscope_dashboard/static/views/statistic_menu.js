@@ -1,0 +1,84 @@
+// Which statistic the network is coloured by: six buttons for the main ones, a menu for all, and what it means.
+
+import { h, replaceChildren, whenChanged } from '../dom.js';
+
+/** @typedef {import('../types.js').Scene} Scene */
+
+const TABLES = /** @type {Record<string, string>} */ ({
+  activations: 'Activations',
+  gradients: 'Gradients of the main weight',
+});
+
+/**
+ * @returns {{element: HTMLElement, update: (scene: Scene) => void}}
+ */
+export function createStatisticMenu() {
+  /** @type {Scene | null} */
+  let scene = null;
+  const buttons = h('div', { class: 'segments', role: 'group', 'aria-label': 'Statistic' });
+  const more = h('select', { id: 'statistic', onchange: () => more.value && choose(more.value) });
+  const meaning = h('p', { class: 'meaning' });
+
+  /** @param {string} id */
+  function choose(id) {
+    scene?.actions.change((state) => ({ ...state, statistic: id }));
+  }
+
+  const build = whenChanged((/** @type {string[]} */ _ids) => {
+    const all = (scene?.state.statistics ?? []).filter((statistic) => statistic.table in TABLES);
+    replaceChildren(
+      buttons,
+      ...all
+        .filter((statistic) => statistic.main)
+        .map((statistic) => {
+          const button = h(
+            'button',
+            { type: 'button', title: statistic.meaning, onclick: () => choose(statistic.id) },
+            statistic.title,
+          );
+          button.dataset.key = statistic.id;
+          return button;
+        }),
+    );
+    replaceChildren(
+      more,
+      h('option', { value: '' }, 'More statistics …'),
+      ...Object.entries(TABLES).map(([table, title]) =>
+        h(
+          'optgroup',
+          { label: title },
+          ...all
+            .filter((statistic) => statistic.table === table)
+            .map((statistic) => h('option', { value: statistic.id, title: statistic.meaning }, statistic.title)),
+        ),
+      ),
+    );
+  });
+
+  return {
+    element: h(
+      'div',
+      { class: 'statistic' },
+      h(
+        'div',
+        { class: 'row' },
+        buttons,
+        h('label', { class: 'hidden-label', for: 'statistic' }, 'All statistics'),
+        more,
+      ),
+      meaning,
+    ),
+    update(now) {
+      scene = now;
+      build(now.state.statistics.map((statistic) => statistic.id));
+      const shown = now.statistic;
+      for (const button of buttons.querySelectorAll('button'))
+        button.setAttribute('aria-pressed', String(button.dataset.key === shown?.id));
+      more.value = shown && !shown.main ? shown.id : '';
+      more.classList.toggle('pressed', shown !== null && !shown.main);
+      meaning.textContent = shown
+        ? `${shown.meaning}${shown.source && shown.source !== 'ours' ? ` (${shown.source})` : ''}`
+        : '';
+    },
+  };
+}
