@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import pickle
 import random
@@ -23,6 +24,7 @@ import pytest
 import tensorflow as tf
 from keras.src import backend as keras_backend
 from keras.src.activations import activations as keras_activations
+from tensorflow.python.framework.func_graph import FuncGraph
 from trainings import CLASSES, FEATURES, Callbacks, Trained, X, Y, compiled, differences, fitted, mlp, state
 
 import gradscope
@@ -418,6 +420,20 @@ def test_kill_minus_9_loses_no_record_that_was_written_before(tmp_path: Path) ->
     sink = EventFileSink(tmp_path)
     sink.open()  # the lock died with its holder
     sink.close()
+
+
+def test_a_recorded_training_leaves_no_graph_behind() -> None:
+    def graphs() -> int:
+        gc.collect()
+        return sum(isinstance(thing, FuncGraph) for thing in gc.get_objects())
+
+    fitted(compiled(mlp()), [GradScope(schedule=1, quiet=True)])
+    keras.utils.clear_session()
+    before = graphs()
+    for _ in range(3):
+        fitted(compiled(mlp()), [GradScope(schedule=1, quiet=True)])
+        keras.utils.clear_session()
+    assert graphs() <= before + 3  # one each is Keras' own
 
 
 @pytest.mark.slow

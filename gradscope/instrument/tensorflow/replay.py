@@ -9,6 +9,7 @@ finite is run again through the general ones, which are traced when they are fir
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -141,10 +142,10 @@ class Replay:
         remaining = iter(leaves)
         flat = [None if _is_absent(spec) else next(remaining) for spec in tf.nest.flatten(self._spec)]
         batch = tf.nest.pack_sequence_as(self._spec, flat)
-        trace = TensorFlowTrace()
-        tracer = Tracer(trace, self._chosen)
-        with silenced(self._model) as seen, taps(self._model, self._places, tracer, trace):
-            self._model.train_step(batch)
+        with contextlib.closing(TensorFlowTrace()) as trace:
+            tracer = Tracer(trace, self._chosen)
+            with silenced(self._model) as seen, taps(self._model, self._places, tracer, trace):
+                self._model.train_step(batch)
         take_graph_functions(trace.graph, tracer)
         samples = _sample_count(leaves[0])
         scale = loss_scale(self._model.optimizer)

@@ -8,7 +8,7 @@ from typing import Any
 
 from gradscope.framework import keras
 from gradscope.instrument.taps import ChokePoint
-from gradscope.instrument.tensorflow.framework import keras_activations, keras_backend, tf
+from gradscope.instrument.tensorflow.framework import keras_activations, keras_backend, registered_gradients, tf
 
 
 class TensorFlowTrace:
@@ -20,6 +20,15 @@ class TensorFlowTrace:
 
     def __init__(self) -> None:
         self.graph = tf.compat.v1.get_default_graph()
+        self._registered: list[str] = []
+
+    def close(self) -> None:
+        """Let go of the gradient taps once the graph is complete.
+
+        TensorFlow registers the gradient of each for as long as the process lives, and with it the whole graph.
+        """
+        for name in self._registered:
+            registered_gradients().pop(name, None)
 
     def here(self) -> bool:
         return not tf.executing_eagerly() and tf.compat.v1.get_default_graph() is self.graph
@@ -37,7 +46,9 @@ class TensorFlowTrace:
 
             return tf.identity(x), gradient
 
+        known = len(registered_gradients())
         result = identity(tensor)
+        self._registered += list(registered_gradients())[known:]
         mask = getattr(tensor, "_keras_mask", None)
         if mask is not None:
             result._keras_mask = mask
