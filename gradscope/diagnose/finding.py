@@ -79,6 +79,8 @@ class Finding:
         layers: Keys of all layers concerned, in the order of the model, ``layer`` among them.
         units: Indices of the units concerned, of ``layer``; empty where it is not about units.
         cause: `key` of the finding that this one follows from; None where it stands for itself.
+        statistic: The recorded column that shows it, such as ``activations.backward_rms``; ``""`` where none does.
+            Whoever draws the finding begins there.
     """
 
     rule: str
@@ -92,6 +94,7 @@ class Finding:
     layers: tuple[str, ...] = ()
     units: tuple[int, ...] = ()
     cause: str | None = None
+    statistic: str = ""
 
     @property
     def key(self) -> str:

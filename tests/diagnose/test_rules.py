@@ -15,7 +15,7 @@ from gradscope.diagnose.discover import known_rules, thresholds_of
 from gradscope.diagnose.finding import SEVERITIES, Finding, at_least
 from gradscope.network import Network
 from gradscope.records import EpochRecord, NetworkChange, Record, StepRecord
-from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS
+from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, TABLES
 from gradscope.store.frames import Frames, frames_of
 
 RULES = known_rules()
@@ -58,6 +58,7 @@ def noise(network: Network, count: int, seed: int = 0) -> Frames:
     return frames_of(records)
 
 
+COLUMNS = {"", *(f"{name}.{column}" for name, table in TABLES.items() for column in table.statistic_names)}
 RELU, SIGMOID, STEP = (runs.network(function, runs.layer_names(5)) for function in ("relu", "sigmoid", "step"))
 ODD: dict[str, Frames] = {
     "nothing at all": frames_of([]),
@@ -91,6 +92,7 @@ def test_a_rule_never_raises_and_gives_numbers_with_what_it_finds(name: str, kin
         assert finding.first_step <= finding.last_step
         assert finding.message.endswith(".")
         assert finding.layer is None or finding.layer in finding.layers
+        assert finding.statistic in COLUMNS
 
 
 @pytest.mark.parametrize("kind", ["nothing at all", "a network and no step", "epochs only"])

@@ -62,6 +62,7 @@ def blocked_gradient(frames: Frames) -> Iterator[Finding]:
     severity = "high" if state.failing or (all_hidden and site is not None) else "low" if site is None else "medium"
     yield Finding(
         rule="blocked_gradient",
+        statistic="gradients.rms",
         severity=severity,
         layer=named,
         first_step=int(series.steps[0]),

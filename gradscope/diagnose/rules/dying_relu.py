@@ -63,6 +63,7 @@ def dying_relu(
     at_birth = not has_risen and bool(first_known(inactive[:, worst]) >= 0.5 + np.nan_to_num(share[worst], nan=1.0) / 4)
     yield Finding(
         rule="dying_relu",
+        statistic="activations.dead_unit_fraction",
         severity="high" if failing and (share[worst] >= most or is_silent[worst]) else "medium",
         layer=site.layer,
         first_step=first_step,

@@ -62,6 +62,7 @@ def exploding_activation(frames: Frames, *, growth: float = 1e3, range_share: fl
         size = f"up to {latest(largest)[worst]:.2g}, close to the largest number that their type holds"
     yield Finding(
         rule="exploding_activation",
+        statistic="activations.rms",
         severity="high" if at_limit or state.failing else "medium" if state.state == "unknown" else "low",
         layer=site.layer,
         first_step=int(series.steps[min(onset for onset in since if onset is not None)]),

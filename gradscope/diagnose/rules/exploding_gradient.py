@@ -84,6 +84,7 @@ def exploding_gradient(
     clipped = float(np.mean(flags[~np.isnan(flags)])) if not np.isnan(flags).all() else 0.0
     yield Finding(
         rule="exploding_gradient",
+        statistic="gradients.rms",
         severity="high" if failing else "low",
         layer=found.layer,
         first_step=int(steps[found.at]),

@@ -68,6 +68,7 @@ def nan_or_inf(frames: Frames, *, records: float = 10, warm_up: float = 50) -> I
     end = f"; it is finite again from step {int(steps[np.flatnonzero(bad)[-1] + 1]):,} on" if recovered else ""
     yield Finding(
         rule="nan_or_inf",
+        statistic="activations.nonfinite_count",
         severity="low" if recovered else "high",
         layer=layer,
         first_step=step,
@@ -155,6 +156,7 @@ def _skipping(frames: Frames, steps: int, records: int) -> Iterator[Finding]:
     bad = latest.loc[latest["nonfinite_count"] > 0, "layer"].astype(str).tolist()
     yield Finding(
         rule="nan_or_inf",
+        statistic="activations.nonfinite_count",
         severity="high",
         layer=bad[0] if bad else None,
         first_step=int(frames.steps["step"].iloc[-records]),
@@ -180,6 +182,7 @@ def _unrecorded(frames: Frames, steps: NDArray[np.int64]) -> Iterator[Finding]:
     begin = max(int(ended[last_good]) + 1, int(seen[-1]) if len(seen) else 0)
     yield Finding(
         rule="nan_or_inf",
+        statistic="steps.loss",
         severity="high",
         layer=None,
         first_step=begin,

@@ -50,6 +50,7 @@ def not_converging(frames: Frames) -> Iterator[Finding]:
         message = f"Nothing is learnt: the loss began at {state.first:.3g} and is {state.last:.3g} now."
     yield Finding(
         rule="not_converging",
+        statistic="steps.loss",
         severity="high" if known or state.state == "diverged" else "medium",
         layer=None,
         first_step=int(steps[0]) if len(steps) else 0,

@@ -63,6 +63,7 @@ def not_zero_centred(
     sign = "positive" if site.profile is not None and site.profile.minimum >= 0 else "negative"
     yield Finding(
         rule="not_zero_centred",
+        statistic="activations.mean",
         severity="low",
         layer=site.layer,
         first_step=int(series.steps[0]),

@@ -60,6 +60,7 @@ def oscillating_loss(
     steps = frames.epochs["step"].to_numpy(np.int64)
     yield Finding(
         rule="oscillating_loss",
+        statistic="steps.loss",
         severity="medium" if state.failing or state.level > 0.5 else "low",
         layer=None,
         first_step=int(steps[-len(losses)]),

@@ -147,6 +147,7 @@ def _uneven(
     changed = [column for column in known if (spreads[column] > middle) == grows]
     yield Finding(
         rule="poor_initialisation",
+        statistic="activations.sample_std",
         severity=severity,
         layer=weighted[changed[0]].site.layer,
         first_step=at[0],

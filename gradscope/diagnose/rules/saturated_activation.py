@@ -71,6 +71,7 @@ def saturated_activation(
     others = "" if len(flat) == 1 else f" ({len(flat)} layers are saturated)"
     yield Finding(
         rule="saturated_activation",
+        statistic="activations.saturated_fraction",
         severity="high" if state.failing else "low",
         layer=site.layer,
         first_step=int(series.steps[min(onset for onset in since if onset is not None)]),

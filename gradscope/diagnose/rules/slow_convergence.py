@@ -49,6 +49,7 @@ def slow_convergence(
         return
     yield Finding(
         rule="slow_convergence",
+        statistic="steps.loss",
         severity="medium",
         layer=None,
         first_step=int(frames.epochs["step"].iloc[0]),

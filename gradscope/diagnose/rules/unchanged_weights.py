@@ -64,6 +64,7 @@ def unchanged_weights(frames: Frames, *, resolution: float = 1e-7, faded: float 
     others = "" if len(unmoved) == 1 else f" and {len(unmoved) - 1} more"
     yield Finding(
         rule="unchanged_weights",
+        statistic="gradients.update_to_weight_ratio",
         severity="high" if every else "medium",
         layer=first.layer,
         first_step=int(series.steps[min(onset for onset in since if onset is not None)]),

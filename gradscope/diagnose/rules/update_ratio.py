@@ -85,6 +85,7 @@ def _finding(
     factor = 10.0 ** round(math.log10(1e-3 / min(max(typical, 1e-5), 1.0)))
     return Finding(
         rule="update_ratio",
+        statistic="gradients.update_to_weight_ratio",
         severity="high" if state.failing else "medium",
         layer=None,
         first_step=int(steps[0]),

@@ -55,6 +55,7 @@ def vanishing_activation(frames: Frames, *, ratio: float = 1e-3, alike: float = 
     layer = layer_of(frames.network, site.layer)
     yield Finding(
         rule="vanishing_activation",
+        statistic="activations.sample_std",
         severity="high",
         layer=site.layer,
         first_step=int(series.steps[min(onset for onset in since if onset is not None)]),

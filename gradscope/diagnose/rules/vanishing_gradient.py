@@ -87,6 +87,7 @@ def vanishing_gradient(
     ]
     yield Finding(
         rule="vanishing_gradient",
+        statistic="activations.backward_rms",
         severity="high",
         layer=named,
         first_step=int(sites.steps[start]),
