@@ -25,10 +25,12 @@ from gradscope.errors import (
 if TYPE_CHECKING:
     from gradscope.callback import GradScope
     from gradscope.diagnose.finding import Advice, Evidence, Finding
+    from gradscope.diagnose.verdict import Verdict
     from gradscope.inspection.preflight import Preflight, preflight
     from gradscope.report import figures
     from gradscope.report.comparing.comparison import Comparison
     from gradscope.report.findings import Findings
+    from gradscope.report.overview.sweep import Sweep
     from gradscope.report.summary import Summary
     from gradscope.run import Run, load
     from gradscope.runs import Runs, load_runs
@@ -55,6 +57,8 @@ __all__ = [
     "Runs",
     "ShapeError",
     "Summary",
+    "Sweep",
+    "Verdict",
     "WriterError",
     "__version__",
     "budget",
@@ -78,6 +82,8 @@ _HOMES: Final = {
     "Run": "gradscope.run",
     "Runs": "gradscope.runs",
     "Summary": "gradscope.report.summary",
+    "Sweep": "gradscope.report.overview.sweep",
+    "Verdict": "gradscope.diagnose.verdict",
     "budget": "gradscope.schedule",
     "compare": "gradscope.sweep",
     "early": "gradscope.schedule",

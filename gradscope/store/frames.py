@@ -38,7 +38,7 @@ class Frames:
         epochs: One row an epoch: its keys, then a column for each log, NaN where an epoch lacks it. A log whose name
             is a key's is called ``log_epoch`` and so on.
         histograms: One row a bin of a site's activations, for the steps of which a histogram was kept.
-    network: What was trained last; one without layers if none was recorded.
+        network: What was trained last; one without layers if none was recorded.
         networks: What was trained, by the step from which on it was.
         sessions: All sessions, in order, also those whose rows are void.
         costs: What recording cost, as last known of the last session.
