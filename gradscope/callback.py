@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import itertools
 import math
 import sys
 import time
@@ -17,7 +18,7 @@ import warnings
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, cast
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, ParamSpec, cast
 
 import numpy as np
 from keras.callbacks import Callback
@@ -40,6 +41,10 @@ if TYPE_CHECKING:
     from gradscope.instrument.tensorflow.recorder import Recorder, Timing
     from gradscope.live import Live, OnFinding
     from gradscope.run import Run
+
+CENSUS_SECONDS: Final = 1.0
+CENSUS_SHARE: Final = 0.02
+"""What a census may take where windows are complete but old: seconds, or a share of the training if that is more."""
 
 P = ParamSpec("P")
 
@@ -336,8 +341,6 @@ class GradScope(Callback):
                 recording_seconds=math.nan if timing.is_setup else timing.extra_seconds,
             )
             self._write(record)
-        if self._journal is not None and self._journal.windows_complete:
-            self._census.close()
         self._census.add(recorder.batch)
         seconds = timing.extra_seconds + time.perf_counter() - begun
         is_setup = timing.is_setup or recorded is None
@@ -414,12 +417,16 @@ class GradScope(Callback):
         return np.asarray(y), np.asarray(weights) if hasattr(weights, "numpy") else None
 
     def _take_census(self) -> None:
-        """Look at the first batches once more, where too few were recorded to judge units by."""
+        """Look at the first batches once more, where the records say too little of the units, or say it of long ago."""
         if self._journal is None or self._recorder is None or self._broken:
             return
         begun = time.perf_counter()
-        batches = [] if self._journal.windows_complete else self._census.batches
-        census = [self._recorder.again(batch) for batch in batches]
+        batches, seconds = self._census.batches, math.inf
+        if self._journal.windows_complete:
+            seconds = max(CENSUS_SECONDS, CENSUS_SHARE * self._accounts.training_seconds)
+            batches = [] if self._journal.windows_are_of(self._step) else batches
+        in_time = itertools.takewhile(lambda _: time.perf_counter() - begun < seconds, batches)
+        census = [self._recorder.again(batch) for batch in in_time]
         self._write(self._journal.last_record(census, step=self._step, epoch=self._epoch, wall_time=time.time()))
         self._accounts.charge("setup", time.perf_counter() - begun, is_record=False)
 

@@ -1,7 +1,7 @@
-"""Census: batches kept from the beginning of a training, to be looked at once more when it ends early.
+"""Census: batches kept from the beginning of a training, to be looked at once more when it has ended.
 
-Units are judged over at least 1,000 positions. A training of a few seconds may record fewer; its first batches, run
-once more under the final weights, make up for them.
+Units are judged over at least 1,000 positions. A short training may record fewer, and one of which few steps are
+recorded has them from weights of long ago; its first batches, run once more under the final weights, say how it ended.
 """
 
 from __future__ import annotations

@@ -46,6 +46,14 @@ class Journal:
         """Whether every site whose units can be judged has seen enough to judge them."""
         return all(windows.is_complete(state) for state in self._windows if state.window or self._record_count == 0)
 
+    def windows_are_of(self, step: int) -> bool:
+        """Whether the windows show the units as they are at ``step``: none reaches much further back than it must.
+
+        Where few steps are recorded, a window holds batches of hundreds of steps ago, and a unit that has died since
+        counts as alive.
+        """
+        return all(step - state.window[0].step <= 2 * len(state.window) for state in self._windows if state.window)
+
     @property
     def histogram_due(self) -> bool:
         """Whether the next record is to hold activations for histograms."""

@@ -13,6 +13,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Final, Literal, TypeAlias
 
 from rich.console import Console
@@ -219,7 +220,8 @@ class Live:
         """
         self._next_count = max(self._record_count + 1, math.ceil(self._record_count * _GROWTH))
         self._epoch_ended = False
-        self.findings = tuple(diagnose(frames_of(self._window.records), self._rules))
+        frames = replace(frames_of(self._window.records), ended=is_last)
+        self.findings = tuple(diagnose(frames, self._rules))
         severe = at_least(self.findings, self._floor)
         if self._record_count > self._seen_count:  # else it is the same that is seen again
             self._before, self._seen = self._seen, {finding.key for finding in severe}

@@ -162,6 +162,15 @@ def test_the_last_record_judges_units_by_the_census_too() -> None:
     assert last.gradients is None
 
 
+def test_windows_are_of_a_step_that_lies_not_far_behind_them() -> None:
+    journal = Journal(NETWORK, None)
+    for step in range(0, 100, 2):
+        record(journal, observation(), step)
+    assert journal.windows_complete
+    assert journal.windows_are_of(99)
+    assert not journal.windows_are_of(500)
+
+
 def test_without_a_census_the_last_record_holds_no_activations() -> None:
     journal = Journal(NETWORK, None)
     record(journal, observation())

@@ -26,6 +26,7 @@ FALL = 0.1  # of the loss at the start, where no baseline is known
 DIVERGED = 2.0  # times the start or the baseline, whichever is larger
 UNBOUNDED = 100.0  # times the start, below zero: a loss without a lower bound that runs away
 ON_BASELINE = 1.1  # times the baseline: above, regularisation may be what is left
+FALLING = 0.02  # of the loss over the latest epochs: while a training goes on, such a loss may get below the baseline
 EPOCHS = 3  # fewer say nothing of a trend
 STEPS = 100  # within fewer epochs, so many steps do
 
@@ -37,7 +38,8 @@ class Learning:
     Attributes:
         state: ``learnt``: at most half of the baseline is left. ``learning``: clearly below where it began and below
             the baseline. ``stuck``: neither. ``diverged``: not finite, or far above where it began. ``unknown``: too
-            early to say, or no loss is recorded.
+            early to say, as while a training goes on whose loss is above the baseline and falls clearly, or no loss is
+            recorded.
         first: Loss at the start.
         last: Loss at the end, a median of the latest points.
         baseline: Loss of the best constant prediction; NaN where unknown or where it cannot be compared.
@@ -94,7 +96,10 @@ def learning(frames: Frames) -> Learning:
     last = median(losses[-max(1, min(3, len(losses) // 3)) :])
     if last > ON_BASELINE * baseline and is_regularised(frames.network):
         baseline = math.nan
-    return Learning(_state(losses, first, last, baseline), first, last, baseline, last_step)
+    state = _state(losses, first, last, baseline)
+    if state == "stuck" and not frames.ended and last > ON_BASELINE * baseline and _is_falling(losses):
+        state = "unknown"
+    return Learning(state, first, last, baseline, last_step)
 
 
 def _state(losses: Floats, first: float, last: float, baseline: float) -> State:
@@ -110,6 +115,12 @@ def _state(losses: Floats, first: float, last: float, baseline: float) -> State:
     if level <= LEARNT:
         return "learnt"
     return "learning" if level <= LEARNING else "stuck"
+
+
+def _is_falling(losses: Floats) -> bool:
+    """Whether the loss has come down in each of the latest epochs, and by more than a little in all."""
+    latest = losses[-EPOCHS:]
+    return bool((np.diff(latest) < 0).all()) and latest[0] - latest[-1] > FALLING * abs(latest[0])
 
 
 def _is_lost(losses: Floats) -> bool:

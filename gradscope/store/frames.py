@@ -43,6 +43,7 @@ class Frames:
         sessions: All sessions, in order, also those whose rows are void.
         costs: What recording cost, as last known of the last session.
         lost: One sentence for each loss by damage; empty for a sound run.
+        ended: False where nothing says that the training has ended: it goes on, or it died.
     """
 
     steps: pd.DataFrame
@@ -56,6 +57,7 @@ class Frames:
     sessions: tuple[Session, ...]
     costs: Costs
     lost: tuple[str, ...] = ()
+    ended: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +83,12 @@ def frames_of(records: Iterable[Record], *, lost: tuple[str, ...] = ()) -> Frame
     steps: dict[str, dict[int, tuple[Network, StepRecord]]] = {table: {} for table in ARRAYS}
     epochs: dict[int, EpochRecord] = {}
     networks: dict[int, Network] = {}
-    network, costs = Network(""), Costs()
+    network, costs, ended = Network(""), Costs(), False
     for record in records:
         match record:
             case Session():
                 sessions.append(record)
-                costs = Costs()
+                costs, ended = Costs(), False
                 for by_step in (*steps.values(), epochs, networks):
                     _void(by_step, record.step)
             case NetworkChange():
@@ -99,7 +101,7 @@ def frames_of(records: Iterable[Record], *, lost: tuple[str, ...] = ()) -> Frame
                 epochs[record.step] = record
                 costs = record.costs
             case SessionEnd():
-                costs = record.costs
+                costs, ended = record.costs, True
             case FindingsNote():
                 pass  # findings are computed anew by the rules that are installed
     blocks = {table: list(_blocks(table, [rows[step] for step in sorted(rows)])) for table, rows in steps.items()}
@@ -115,6 +117,7 @@ def frames_of(records: Iterable[Record], *, lost: tuple[str, ...] = ()) -> Frame
         sessions=tuple(sessions),
         costs=costs,
         lost=lost,
+        ended=ended,
     )
 
 

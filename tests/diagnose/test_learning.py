@@ -1,5 +1,6 @@
 """Is it learning? Each answer, and what it is held against."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -114,3 +115,20 @@ def test_a_loss_that_rises_a_little_from_below_zero_has_not_run_away() -> None:
 def test_a_loss_below_zero_that_falls_is_learning() -> None:
     losses = list(np.linspace(-1.0, -5.0, 6))
     assert of(losses, steps={"loss": -1.0, "baseline_loss": NAN}).state == "learnt"
+
+
+@pytest.mark.parametrize(
+    ("losses", "state"),
+    [
+        ([400.0, 380.0, 350.0, 310.0], "unknown"),  # far above the baseline, and coming down
+        ([400.0, 399.9, 399.8, 399.7], "stuck"),  # hardly
+        ([400.0, 350.0, 310.0, 320.0], "stuck"),  # not in each epoch
+        ([50.0, 9.0, 2.5, 2.45, 2.4, 2.31], "stuck"),  # down to what a constant answer reaches
+    ],
+)
+def test_while_a_training_goes_on_a_loss_that_falls_towards_the_baseline_is_not_judged(
+    losses: list[float], state: str
+) -> None:
+    frames = run(stack(), epochs={"loss": losses})
+    assert learning(frames).state == "stuck", "when it has ended, it has learnt nothing"
+    assert learning(dataclasses.replace(frames, ended=False)).state == state

@@ -48,8 +48,11 @@ def dying_relu(
     sites = [site for site in frames.network.sites if is_rectifier(site) and (failing or not site.is_output)]
     series = site_series(frames, sites, with_census=True)
     shares, inactive = series("dead_unit_fraction"), series("inactive_fraction")
-    begun, share = (np.array([pick(shares[:, c]) for c in range(len(sites))]) for pick in (first_known, last_known))
-    is_dying = (share >= most) | ((share >= floor) & (share - begun >= growth))
+    share = np.array([last_known(shares[:, column]) for column in range(len(sites))])
+    # Without the census: that sees the last weights alone, a window those of many steps, so that it counts fewer.
+    windows = site_series(frames, sites)("dead_unit_fraction")
+    rise = np.array([last_known(known) - first_known(known) for known in windows.T])
+    is_dying = (share >= most) | ((share >= floor) & (rise >= growth))
     silences = onsets(inactive >= silent)
     is_silent = np.array([failing and onset is not None for onset in silences], np.bool_)
     dying = [int(column) for column in np.flatnonzero(is_dying | is_silent)]
@@ -58,7 +61,7 @@ def dying_relu(
     worst = max(dying, key=lambda column: (is_dying[column], is_silent[column], np.nan_to_num(share[column])))
     site, layer = sites[worst], layer_of(frames.network, sites[worst].layer)
     first_step = _since(series.steps, shares[:, worst], floor, silences[worst] if is_silent[worst] else None)
-    has_risen = bool(share[worst] - begun[worst] >= growth)
+    has_risen = bool(rise[worst] >= growth)
     # Of living units about half the entries are zero: half of the way from there to what these dead ones make.
     at_birth = not has_risen and bool(first_known(inactive[:, worst]) >= 0.5 + np.nan_to_num(share[worst], nan=1.0) / 4)
     yield Finding(
@@ -80,7 +83,7 @@ def dying_relu(
             else Evidence("zero entries", float(latest(inactive)[worst]), silent, unit="fraction"),
             Evidence(
                 "rise since the first window",
-                float(share[worst] - begun[worst]),
+                float(rise[worst]),
                 growth if has_risen else math.nan,
                 unit="fraction",
             ),

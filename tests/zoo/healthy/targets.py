@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from zoo.case import Case, Training
-from zoo.data import circles, friedman
+from zoo.data import circles, friedman, scaled
 from zoo.healthy.tasks import centred, classify, decide, digits_mlp, first, predict, trained
 
 L: Any = keras.layers
@@ -105,6 +105,23 @@ def _focal() -> Training:
     return predict(digits_mlp(), (x, np.eye(10, dtype=np.float32)[y]), loss=loss, epochs=8)
 
 
+def _uncentred() -> Training:
+    """Targets as they were measured, about 150: the loss begins five times above that of their mean, 5,930."""
+    x, y = scaled("diabetes")
+    model = keras.Sequential([keras.Input((10,)), L.Dense(64, "relu"), L.Dense(64, "relu"), L.Dense(1)])
+    return predict(model, (x, y), optimizer=keras.optimizers.Adam(2e-3), epochs=40, batch_size=32)
+
+
+def _offset_wave() -> Training:
+    """A wave about 20: the loss begins forty times above that of its mean, 10, and falls for epochs before it is there."""
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1.7, 1.7, (800, 1)).astype(np.float32)
+    y = (20 + 3 * x + 2 * np.sin(2 * x)).astype(np.float32)
+    model = keras.Sequential([keras.Input((1,)), L.Dense(32, "tanh"), L.Dense(32, "tanh"), L.Dense(1)])
+    return predict(model, (x, y), optimizer=keras.optimizers.Adam(2e-3), epochs=25, batch_size=32)
+
+
+_FAR = "for many epochs the loss is above that of a constant answer, and falls: too early to call it stuck"
 _NOISY = "losses of neighbouring steps differ by more than they fall: SMD's LossNotDecreasing tosses a coin"
 CASES: tuple[Case, ...] = (
     Case(
@@ -161,5 +178,7 @@ CASES: tuple[Case, ...] = (
         _summed_loss,
         learns=500.0,
     ),
+    Case("uncentred_targets", "targets far from zero", _FAR, _uncentred, learns=3500.0),
+    Case("offset_wave", "targets far from zero", _FAR, _offset_wave, learns=4.0),
     Case("focal_loss", "focal loss", "gradients become tiny while accuracy still rises", _focal, learns=0.2),
 )
