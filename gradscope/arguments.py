@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from gradscope.errors import ArgumentError
+from gradscope.nearest import nearest, question
 
 if TYPE_CHECKING:
     from gradscope.diagnose.finding import Severity
@@ -70,8 +70,7 @@ def on_finding(value: Any) -> OnFinding:
     """
     if value is None or callable(value) or value in ("warn", "stop"):
         return value
-    near = difflib.get_close_matches(str(value), ("warn", "stop"), n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else ""
+    hint = question(nearest(str(value), ("warn", "stop")))
     raise ArgumentError(
         f"on_finding={value!r} is not known.{hint} Pass 'warn', 'stop', a function of a finding, or None for nothing."
     )

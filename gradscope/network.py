@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 
@@ -180,6 +180,29 @@ class Network:
             not_measured=tuple(_known(NotMeasured, item) for item in data.get("not_measured", ())),
             versions=data.get("versions", {}),
         )
+
+
+def main_variables(variables: Iterable[Variable]) -> dict[str, Variable]:
+    """Return by layer the variable whose gradient stands for it: its first kernel, else embedding, else any.
+
+    Args:
+        variables: In the order of the model.
+
+    Example:
+        >>> roles = ("bias", "kernel", "kernel")
+        >>> found = main_variables(Variable(f"w{at}", "dense", (2,), role) for at, role in enumerate(roles))
+        >>> found["dense"].path
+        'w1'
+    """
+    main: dict[str, Variable] = {}
+    for variable in variables:
+        if variable.layer not in main or _rank(variable) < _rank(main[variable.layer]):
+            main[variable.layer] = variable
+    return main
+
+
+def _rank(variable: Variable) -> int:
+    return {"kernel": 0, "embedding": 1}.get(variable.role, 2)
 
 
 def _plain(value: Any) -> Any:

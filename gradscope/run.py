@@ -22,6 +22,7 @@ from gradscope.report.notebook import summary_html
 from gradscope.report.summary import Summary, summarise
 from gradscope.store.csv_tables import write_csv
 from gradscope.store.ending import has_ended
+from gradscope.store.event_files import run_name
 from gradscope.store.json_tables import write_json
 from gradscope.store.parquet import write_parquet
 from gradscope.store.read import Frames, read_frames
@@ -40,7 +41,6 @@ class Run:
         name: What to call it; by default the last part of ``path``.
 
     Example:
-        >>> import tempfile
         >>> from gradscope.store.read import frames_of
         >>> run = Run(frames_of([]), name="empty")
         >>> run
@@ -52,7 +52,7 @@ class Run:
     ) -> None:
         self._source = frames
         self.path = path
-        self.name = name or (name_at(path) if path is not None else "run")
+        self.name = name or (run_name(path) if path is not None else "run")
 
     @cached_property
     def frames(self) -> Frames:
@@ -190,10 +190,10 @@ class Run:
         write_csv(Path(directory), [exported(self.name, self)])
 
     def to_json(self, path: str | PathLike[str]) -> None:
-        """Write all tables to one JSON file, in place of one that is there; NaN and infinity are strings.
+        """Write all tables to one JSON file, in place of an export that is there; NaN and infinity are strings.
 
         Raises:
-            WriterError: If the file cannot be written.
+            WriterError: If the file cannot be written, or is there and no export.
         """
         write_json(Path(path), [exported(self.name, self)])
 
@@ -261,10 +261,3 @@ def load(path: str | PathLike[str]) -> Run:
     """
     path = Path(path)
     return Run(read_frames(path), path=path)
-
-
-def name_at(path: Path) -> str:
-    """Return what to call the run at ``path``: its directory's name."""
-    path = path.resolve()
-    path = path.parent if path.is_file() else path
-    return path.parent.name if path.name == "gradscope" else path.name

@@ -15,8 +15,9 @@ import pandas as pd
 from gradscope.diagnose.finding import Severity
 from gradscope.diagnose.verdict import ignored_names
 from gradscope.errors import RunFormatError, RunNotFoundError
-from gradscope.run import Run, exported, load, name_at, raise_for
+from gradscope.run import Run, exported, load, raise_for
 from gradscope.store.csv_tables import write_csv
+from gradscope.store.event_files import run_name
 from gradscope.store.json_tables import write_json
 from gradscope.store.parquet import write_parquet
 from gradscope.store.read import run_directories
@@ -99,15 +100,28 @@ class Runs(Mapping[str, Run]):
         return compare(self, reference=reference, ratio=ratio, difference=difference)
 
     def to_parquet(self, directory: str | PathLike[str]) -> None:
-        """Add the runs to the Parquet dataset in ``directory``, as `Run.to_parquet` does one."""
+        """Add the runs to the Parquet dataset in ``directory``, as `Run.to_parquet` does one.
+
+        Raises:
+            GradscopeError: If pyarrow is not installed.
+            WriterError: If the directory cannot take the export.
+        """
         write_parquet(Path(directory), (exported(name, run) for name, run in self.items()))
 
     def to_csv(self, directory: str | PathLike[str]) -> None:
-        """Write one CSV file a table to ``directory``; its first column names the run."""
+        """Write one CSV file a table to ``directory``; its first column names the run.
+
+        Raises:
+            WriterError: If the directory cannot take the export.
+        """
         write_csv(Path(directory), (exported(name, run) for name, run in self.items()))
 
     def to_json(self, path: str | PathLike[str]) -> None:
-        """Write all tables of all runs to one JSON file."""
+        """Write all tables of all runs to one JSON file.
+
+        Raises:
+            WriterError: If the file cannot be written.
+        """
         write_json(Path(path), (exported(name, run) for name, run in self.items()))
 
     def _joined(self, table: Callable[[Run], pd.DataFrame]) -> pd.DataFrame:
@@ -143,7 +157,7 @@ def load_runs(parent: str | PathLike[str]) -> Runs:
 
 def _name_below(parent: Path, directory: Path) -> str:
     below = directory.resolve().relative_to(parent.resolve()).as_posix()
-    return name_at(directory) if below == "." else below
+    return run_name(directory) if below == "." else below
 
 
 def _without_categories(frame: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,6 @@ one program match although Keras calls the first layer of the second model ``den
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import hashlib
 import json
@@ -21,6 +20,7 @@ from typing import Any, cast  # Keras ships no types: its layers, models and opt
 from gradscope._version import __version__
 from gradscope.errors import ArgumentError
 from gradscope.framework import keras, snake_case
+from gradscope.nearest import nearest
 from gradscope.network import Compiled, Layer, Network, NotMeasured, Role, Site, Variable
 
 LayerFilter = Sequence[str] | Callable[[str], bool]
@@ -118,7 +118,7 @@ def selected(keys: Sequence[str], layers: LayerFilter | None) -> set[str]:
     for pattern in layers:
         matched = {key for key in keys if fnmatch.fnmatchcase(key, pattern)}
         if not matched:
-            near = difflib.get_close_matches(pattern, keys, n=3, cutoff=0.3) or list(keys[:3])
+            near = nearest(pattern, keys, count=3, likeness=0.3) or list(keys[:3])
             raise ArgumentError(
                 f"layers={pattern!r} matches no layer of the model. Nearest: {', '.join(map(repr, near))}. "
                 f"Patterns are globs over layer keys, such as 'dense*' or 'block_?/conv*'."

@@ -19,7 +19,6 @@ Example:
 
 from __future__ import annotations
 
-import difflib
 import fnmatch
 import itertools
 import math
@@ -32,6 +31,7 @@ from numpy.typing import NDArray
 
 from gradscope.activations.known import known_profile
 from gradscope.errors import ArgumentError
+from gradscope.nearest import nearest
 from gradscope.network import Compiled, Layer, Network, Profile, Site, Variable
 from gradscope.records import Costs, EpochRecord, NetworkChange, Record, Session, SessionEnd, StepRecord
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, UNITS, Table
@@ -318,7 +318,7 @@ def _table(
 
 def _check_column(table: Table, name: str) -> None:
     if name not in table.statistic_names:
-        near = difflib.get_close_matches(name, table.statistic_names, n=3) or table.statistic_names
+        near = nearest(name, table.statistic_names, count=3) or table.statistic_names
         raise ArgumentError(f"The table {table.name!r} has no column {name!r}. Nearest: {', '.join(near)}.")
 
 

@@ -20,7 +20,7 @@ from gradscope.records import EpochRecord, Record, Session, SessionEnd, StepReco
 from gradscope.report.summary import Summary, summarise
 from gradscope.report.watch.history import History
 from gradscope.report.watch.live_view import Phase, Watched
-from gradscope.store.event_files import FOLDER, begun_at, event_files, run_directories
+from gradscope.store.event_files import FOLDER, begun_at, event_files, run_directories, run_name
 from gradscope.store.follow import Following, read_on
 from gradscope.store.read import frames_of
 
@@ -105,7 +105,7 @@ class Watching:
             frames = frames_of(self._window.records, lost=self._following.lost)
             findings = diagnose(frames)
         self._warned = tuple(dict.fromkeys(str(warning.message) for warning in caught))
-        summary = summarise(frames, findings, name=name_of(self.path), path=self.path)
+        summary = summarise(frames, findings, name=run_name(self.path), path=self.path)
         counts = {"recorded_count": len(self._steps), "epoch_count": len(self._epochs)}  # the window forgets some
         self._summary = replace(summary, progress=replace(summary.progress, **counts))
         self._is_new = False
@@ -124,29 +124,16 @@ class Watching:
             now: Seconds since 1970.
             remarks: What else should be known.
         """
-        lost = self._summary.lost if self._summary is not None else ()
         gaps = [after - before for before, after in zip(self._times, self._times[1:], strict=False)]
         return Watched(
-            name=name_of(self.path),
+            name=run_name(self.path),
             phase=self._phase,
             silent_seconds=max(0.0, now - self._times[-1]) if self._times else math.nan,
             usual_seconds=max(gaps, default=math.nan),
             summary=self._summary,
             history=self._history,
-            remarks=(*remarks, *self._warned, *(f"Lost: {text}" for text in lost)),
+            remarks=(*remarks, *self._warned, *(f"Lost: {text}" for text in self._following.lost)),
         )
-
-
-def name_of(path: Path) -> str:
-    """Return what to call the run at ``path``: its directory's name.
-
-    Example:
-        >>> name_of(Path("logs/mlp")), name_of(Path("logs/mlp/gradscope"))
-        ('mlp', 'mlp')
-    """
-    path = path.resolve()
-    path = path.parent if path.is_file() else path
-    return path.parent.name if path.name == FOLDER else path.name
 
 
 def latest_run(path: Path) -> tuple[Path, list[Path]]:

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from urllib.parse import urlsplit
 import pytest
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _DRIVERS = ("chromedriver", "chromium.chromedriver")
@@ -28,6 +30,9 @@ _SWITCHES = (
     "--disable-domain-reliability", "--disable-client-side-phishing-detection", "--metrics-recording-only",
     "--force-color-profile=srgb", "--hide-scrollbars",
 )  # fmt: skip
+
+DRAWN = "return document.querySelector(`#${arguments[0]} .plot.drawn .main-svg`) !== null"
+"""Whether a report has drawn the figure at an anchor, as a source for `Browser.wait_for`."""
 
 
 @functools.cache
@@ -78,6 +83,34 @@ class Browser:
                 if address.scheme in ("http", "https", "ws", "wss") and address.hostname:
                     hosts.add(address.hostname)
         return hosts - {"127.0.0.1", "localhost"}
+
+    def open(self, address: str, *, width: int = 1400, height: int = 900) -> None:
+        """Open a page in a window of that many CSS pixels."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+        self.driver.get(address)
+
+    def script(self, source: str, *arguments: object) -> object:
+        """Return what the body of a JavaScript function returns."""
+        return self.driver.execute_script(source, *arguments)
+
+    def wait_for(self, source: str, *arguments: object) -> object:
+        """Return what ``source`` returns as soon as that is true."""
+        end = time.monotonic() + 30
+        while not (value := self.script(source, *arguments)):
+            assert time.monotonic() < end, source
+            time.sleep(0.05)
+        return value
+
+    def bring_into_view(self, anchor: str) -> None:
+        """Scroll to an anchor at once."""
+        self.script("document.getElementById(arguments[0]).scrollIntoView({behavior: 'instant'})", anchor)
+
+    def click(self, selector: str) -> None:
+        """Click where a person would, after the page has come to rest: a click does not wait for a smooth scroll."""
+        element = self.driver.find_element(By.CSS_SELECTOR, selector)
+        self.script("arguments[0].scrollIntoView({behavior: 'instant', block: 'center'})", element)
+        element.click()
 
     def dark(self, wanted: bool) -> None:
         """Set what the system prefers: a dark colour scheme, or a light one."""

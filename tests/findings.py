@@ -29,13 +29,24 @@ VANISHING = Finding(
     ),
     (RELU, NORMALISE),
     layers=("dense", "dense_1", "dense_2", "dense_3", "dense_4"),
+    statistic="activations.backward_rms",
 )
 
 
 def unchanged(layer: str, severity: Severity = "medium") -> Finding:
     evidence = (Evidence("records without an update", 3.0, 3.0),)
     message = f"The weights of {layer} do not change."
-    return Finding("unchanged_weights", severity, layer, 50, 275, message, evidence, cause="vanishing_gradient@dense")
+    return Finding(
+        "unchanged_weights",
+        severity,
+        layer,
+        50,
+        275,
+        message,
+        evidence,
+        cause="vanishing_gradient@dense",
+        statistic="gradients.update_to_weight_ratio",
+    )
 
 
 DYING = Finding(
@@ -49,9 +60,17 @@ DYING = Finding(
     (Advice("Lower the learning rate."),),
     layers=("dense_5",),
     units=tuple(range(2, 46, 2)),
+    statistic="activations.dead_unit_fraction",
 )
 OSCILLATING = Finding(
-    "oscillating_loss", "low", None, 75, 75, "The loss goes up and down.", (Evidence("autocorrelation", -0.6, -0.5),)
+    "oscillating_loss",
+    "low",
+    None,
+    75,
+    75,
+    "The loss goes up and down.",
+    (Evidence("autocorrelation", -0.6, -0.5),),
+    statistic="steps.loss",
 )
 
 SICK = (VANISHING, *(unchanged(f"dense_{index}") for index in range(1, 6)), DYING, OSCILLATING)

@@ -32,6 +32,7 @@ MAP: dict[str, set[str]] = {
     "_version": set(),
     "errors": set(),
     "schema": {"errors"},
+    "nearest": set(),
     "network": set(),
     "records": {"network"},
     "sums": {"network"},
@@ -42,9 +43,12 @@ MAP: dict[str, set[str]] = {
     "baseline": set(),
     "histogram": set(),
     "store": {"_version", "errors", "schema", "network", "records"},
-    "diagnose": {"errors", "schema", "network", "store"},
-    "report.figures": {"diagnose", "errors", "schema", "network", "records", "report.wording", "store.read"},
-    "report": {"diagnose", "errors", "schema", "network", "records", "store.read"},
+    "diagnose": {"errors", "nearest", "schema", "network", "store"},
+    "report.figures": {
+        "diagnose", "errors", "nearest", "schema", "network", "records", "report.decades", "report.wording",
+        "store.read",
+    },
+    "report": {"diagnose", "errors", "nearest", "schema", "network", "records", "store.read"},
     "report.html": {"_version", "diagnose", "errors", "report", "store.read"},
     "report.comparing.page": {"_version", "diagnose", "report"},
     "live": {"_version", "diagnose", "errors", "records", "report", "store.read"},
@@ -52,17 +56,17 @@ MAP: dict[str, set[str]] = {
     "run": {"diagnose", "errors", "network", "records", "report", "store"},
     "sweep": {"report", "store.read"},
     "runs": {"diagnose", "errors", "run", "report", "store", "sweep"},
-    "cli": {"_version", "errors", "report", "run", "runs", "sweep"},
+    "cli": {"_version", "errors", "nearest", "report", "run", "runs", "sweep"},
     "__main__": {"cli"},
     "activations": {"errors", "network"},
     "statistics": {"errors", "sums"},
     "framework": set(),
-    "sites": {"_version", "activations", "errors", "framework", "network"},
+    "sites": {"_version", "activations", "errors", "framework", "nearest", "network"},
     "instrument": {
         "activations", "errors", "framework", "network", "records", "schema", "sites", "statistics", "sums",
     },
     "accounts": {"records"},
-    "arguments": {"errors"},
+    "arguments": {"errors", "nearest"},
     "census": {"framework"},
     "journal": {
         "baseline", "histogram", "instrument.observation", "network", "records", "rows", "schema", "sums", "windows",
@@ -75,7 +79,7 @@ MAP: dict[str, set[str]] = {
         "diagnose", "errors", "framework", "instrument", "journal", "network", "records", "sites", "store.frames",
     },
     "demo": {"callback", "errors", "framework", "report", "run", "schedule"},
-    "testing": {"activations", "errors", "schema", "network", "records", "store"},
+    "testing": {"activations", "errors", "nearest", "schema", "network", "records", "store"},
 }  # fmt: skip
 
 # What a part may import besides, but only inside a function or for its types: not when the module loads.

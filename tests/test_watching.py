@@ -105,3 +105,16 @@ def test_a_rule_that_fails_is_a_remark_and_no_warning_on_the_screen(
         watching.look(0.0)
     (remark,) = watching.watched(now=BEGAN).remarks
     assert "'broken' failed and is left out" in remark
+
+
+def test_damage_that_no_record_follows_is_a_remark_at_once(tmp_path: Path) -> None:
+    watching = Watching(write(tmp_path, healthy()))
+    watching.read()
+    watching.look(0.0)
+    assert watching.watched(now=BEGAN).remarks == ()
+    (file,) = (tmp_path / "gradscope").glob("*.gradscope")
+    with file.open("ab") as stream:
+        stream.write(b"\xff" * 30)
+    assert not watching.read()
+    (remark,) = watching.watched(now=BEGAN).remarks
+    assert "30 bytes: the length of a record is damaged" in remark

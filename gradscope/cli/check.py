@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradscope.cli.many_runs import runs_at
-from gradscope.cli.mistakes import nearest, question
 from gradscope.cli.rules import rule_names
 from gradscope.errors import ArgumentError, MissingTableError
+from gradscope.nearest import nearest, question
 
 if TYPE_CHECKING:
     from rich.text import Text

@@ -45,9 +45,10 @@ def compare(
 
     \b
     Exit codes:
-      0  the runs were compared
+      0  all runs were compared
       1  a run gained a finding of --fail-on-gained or higher
-      2  the runs could not be compared: missing, damaged, or nothing recorded
+      2  the runs, or some of them, could not be compared: missing, damaged, or
+         nothing recorded; those that could are shown all the same
 
     \b
     Examples:
@@ -80,4 +81,6 @@ def compare(
         from gradscope.report.comparing.text import print_comparison
 
         print_comparison(comparison, show_all=show_all)
+    if comparison.left_out:
+        return 2
     return int(fail_on_gained is not None and bool(comparison.gained(fail_on_gained.value)))

@@ -44,8 +44,10 @@ def export(
     Formats:
       parquet  one dataset, OUT/table=steps/run=mlp/part-0.parquet and so on;
                runs are added to it, one that is there already is replaced
-      csv      one file a table, OUT/steps.csv and so on; replaced as a whole
-      json     one file for all; NaN and infinity are strings
+      csv      one file a table, OUT/steps.csv and so on; an older export is
+               replaced, file by file
+      json     one file for all; NaN and infinity are strings; an older export
+               is replaced
 
     \b
     Parquet and CSV come with OUT/_schema.json, JSON with a schema inside:

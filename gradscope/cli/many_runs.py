@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-from gradscope.cli.mistakes import nearest, question
 from gradscope.errors import RunFormatError, RunNotFoundError
+from gradscope.nearest import nearest, question
 
 if TYPE_CHECKING:
     from gradscope.run import Run
@@ -65,9 +64,22 @@ def runs_at(paths: Sequence[Path]) -> ManyRuns:
         RunNotFoundError: If there is nothing at one of the paths; it names the nearest.
     """
     places = [place for path in paths for place in _places(path)]
-    parents = [str(place.resolve().parent) for place in places]
-    common = Path(os.path.commonpath(parents)) if parents else Path()
-    return ManyRuns([(place.resolve().relative_to(common).as_posix(), place) for place in places])
+    return ManyRuns(list(zip(names_of([place.resolve() for place in places]), places, strict=True)))
+
+
+def names_of(places: Sequence[PurePath]) -> list[str]:
+    """Return each of ``places``, which are absolute, from where they part; whole on two drives, which share nothing.
+
+    Example:
+        >>> from pathlib import PurePosixPath, PureWindowsPath
+        >>> names_of([PurePosixPath("/logs/a/mlp"), PurePosixPath("/logs/b/mlp")])
+        ['a/mlp', 'b/mlp']
+        >>> names_of([PureWindowsPath("C:/logs/mlp"), PureWindowsPath("D:/logs/mlp")])
+        ['C:/logs/mlp', 'D:/logs/mlp']
+    """
+    above = places[0].parents if places else ()
+    common = next((parent for parent in above if all(parent in place.parents for place in places)), None)
+    return [(place if common is None else place.relative_to(common)).as_posix() for place in places]
 
 
 def nearest_run(path: Path) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable
 from typing import Final
+
+from gradscope.nearest import nearest, question
 
 _NO_CHOICE: Final = re.compile(r"(?:Value error, )?(?P<given>'[^']*') is not one of (?P<choices>'.*')\.?$")
 _OPTIONS: Final = re.compile(r" \(Possible options: (?P<options>.*)\)$")
@@ -26,26 +26,3 @@ def explained(message: str) -> str:
         near = nearest(wrong["given"].strip("'"), re.findall(r"'([^']*)'", wrong["choices"]))
         return f"{message[: wrong.start()]}{wrong['given']} is not one of {wrong['choices']}.{question(near)}"
     return message
-
-
-def nearest(given: str, known: Iterable[str]) -> list[str]:
-    """Return the word of ``known`` that ``given`` may be a misspelling or the beginning of; none if none is like it.
-
-    Example:
-        >>> nearest("hihg", ["low", "high"]), nearest("sat", ["saturation", "dead"]), nearest("xyz", ["low", "high"])
-        (['high'], ['saturation'], [])
-    """
-    known = list(known)
-    begun = [word for word in known if given and word.startswith(given)]
-    return begun[:1] or difflib.get_close_matches(given, known, n=1)
-
-
-def question(words: Iterable[str]) -> str:
-    """Return what asks whether one of ``words`` was meant, to stand behind a sentence; ``""`` for none.
-
-    Example:
-        >>> question(["--json"]), question([])
-        (" Did you mean '--json'?", '')
-    """
-    listed = " or ".join(repr(word) for word in words)
-    return f" Did you mean {listed}?" if listed else ""

@@ -49,6 +49,7 @@ def report(
     files = page_files(runs, output, path)
     from gradscope.diagnose.finding import at_least
     from gradscope.report.findings import FLOOR, number_of, or_higher
+    from gradscope.report.wording import printable
 
     pages: list[dict[str, object]] = []
     for name, file in files.items():
@@ -57,8 +58,8 @@ def report(
         pages.append({"run": name, "path": str(written), "bytes": size})
         if not as_json:
             severe = number_of(len(at_least(runs[name].diagnose(), FLOOR)))
-            print(f"{name}: {severe} of {or_higher(FLOOR)}")
-            print(f"  {written} ({size / 1e6:.1f} MB)")
+            print(f"{printable(name)}: {severe} of {or_higher(FLOOR)}")
+            print(f"  {printable(str(written))} ({size / 1e6:.1f} MB)")
     if as_json:
         print(json.dumps({"pages": pages}, indent=2))
     if show:

@@ -14,6 +14,7 @@ from gradscope.cli.many_runs import ManyRuns, runs_at
 from gradscope.cli.strict_json import strict_json
 
 if TYPE_CHECKING:
+    from gradscope.report.overview.sweep import Sweep
     from gradscope.report.summary import Summary
 
 
@@ -51,8 +52,9 @@ def summary(
 
     \b
     Exit codes:
-      0  something was shown
-      2  no run could be read, or there is no such column
+      0  all runs were read
+      2  a run could not be read, or there is no such column; the others are
+         shown all the same
 
     \b
     Examples:
@@ -80,24 +82,28 @@ def summary(
 
 def _show_sweep(runs: ManyRuns, sort: str | None, where: Sequence[str], show: Sequence[str], as_json: bool) -> int:
     from gradscope.report.overview.selection import column_named, condition_of, ordered, selected
-    from gradscope.report.overview.text import print_sweep
     from gradscope.sweep import overview
 
     conditions = [condition_of(text) for text in where]
     sweep = dataclasses.replace(overview(runs), left_out=runs.left_out)
     if not sweep.rows:
-        print_sweep(sweep)
+        _print(sweep, as_json=as_json)
         return 2
     columns = [column_named(sweep, name) for name in (*show, *(condition.column for condition in conditions))]
     if sort is not None:
         sweep = ordered(sweep, sort)
         columns.append(column_named(sweep, sort.removeprefix("-") if sort not in sweep.columns else sort))
-    sweep = selected(sweep, conditions)
+    _print(selected(sweep, conditions), show=columns, as_json=as_json)
+    return 2 if runs.left_out else 0
+
+
+def _print(sweep: Sweep, *, show: Sequence[str] = (), as_json: bool) -> None:
     if as_json:
         print(strict_json(sweep.to_json()))
-    else:
-        print_sweep(sweep, show=columns, now=time.time())
-    return 0
+        return
+    from gradscope.report.overview.text import print_sweep
+
+    print_sweep(sweep, show=show, now=time.time())
 
 
 def summary_json(summary: Summary) -> str:

@@ -6,7 +6,6 @@ function.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib
 import inspect
@@ -20,6 +19,7 @@ from typing import TypeAlias
 from gradscope.diagnose import rules as rules_package
 from gradscope.diagnose.finding import Finding
 from gradscope.errors import ArgumentError
+from gradscope.nearest import nearest
 
 Rule: TypeAlias = Callable[..., Iterable[Finding]]
 """A pure function of `Frames`, with its thresholds as keyword defaults."""
@@ -64,7 +64,7 @@ def rule_named(name: str) -> Rule:
     """
     rules = known_rules()
     if name not in rules:
-        near = difflib.get_close_matches(name, rules, n=3, cutoff=0.3) or list(rules)
+        near = nearest(name, rules, count=3, likeness=0.3) or list(rules)
         raise ArgumentError(f"There is no rule {name!r}. Nearest: {', '.join(near)}. `gradscope rules` lists all.")
     return rules[name]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -10,6 +9,7 @@ from typing import cast
 from gradscope.diagnose.discover import rule_named
 from gradscope.diagnose.finding import SEVERITIES, Finding, Severity, at_least
 from gradscope.errors import ArgumentError
+from gradscope.nearest import nearest, question
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +58,7 @@ def severity_named(value: object, argument: str) -> Severity:
         'high'
     """
     if value not in SEVERITIES:
-        near = difflib.get_close_matches(str(value), SEVERITIES, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = question(nearest(str(value), SEVERITIES))
         raise ArgumentError(f"{argument}={value!r} is no severity.{hint} Pass 'low', 'medium' or 'high'.")
     return value
 

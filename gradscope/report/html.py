@@ -7,7 +7,6 @@ line a layer; then the figures; then how all of it was recorded.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,9 +17,10 @@ from gradscope.diagnose.finding import Finding, at_least
 from gradscope.errors import ArgumentError
 from gradscope.report.findings import FLOOR, number_of, or_higher
 from gradscope.report.page.facts import cost_rows, facts, recording_facts
+from gradscope.report.page.figure_store import FigureStore, Panel, shown_panels
 from gradscope.report.page.findings import marks_by_layer, shown_findings
-from gradscope.report.page.panels import FigureStore, Panel, cost_figure, panels, shown_panels
-from gradscope.report.page.rendering import SEVERITY_SYMBOLS, rendered
+from gradscope.report.page.panels import cost_figure, panels
+from gradscope.report.page.rendering import SEVERITY_SYMBOLS, PageHead, rendered
 from gradscope.report.page.table import COLUMNS, table_rows
 from gradscope.report.summary import Summary, summarise
 from gradscope.report.wording import legend, printable
@@ -35,16 +35,6 @@ _MOST_OVERVIEW: Final = 6
 _MOST_UNITS: Final = 24
 _MARK: Final = b'<meta name="generator" content="GradScope '
 _HEAD_BYTES: Final = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class PageVerdict:
-    """The sentence at the top: ``level`` is a severity, ``fine`` or ``unknown``; ``lines`` say what to bear in mind."""
-
-    level: str
-    symbol: str
-    text: str
-    lines: tuple[str, ...]
 
 
 def report_html(frames: Frames, findings: Sequence[Finding], *, name: str, now: datetime) -> str:
@@ -80,7 +70,7 @@ def report_html(frames: Frames, findings: Sequence[Finding], *, name: str, now: 
         version=__version__,
         figures=store.figures,
         name=printable(name),
-        verdict=page_verdict(summary),
+        head=page_head(summary),
         groups=groups,
         overview=[group for group in groups if group.is_severe],
         low_line=_low_line(findings),
@@ -106,12 +96,12 @@ def report_html(frames: Frames, findings: Sequence[Finding], *, name: str, now: 
     )
 
 
-def page_verdict(summary: Summary) -> PageVerdict:
+def page_head(summary: Summary) -> PageHead:
     """Return what stands at the top of the page of ``summary``."""
     findings, records = summary.findings, summary.progress.recorded_count
     if not records:
         line = "No step of this training was measured, so nothing can be said of it."
-        return PageVerdict("unknown", "?", "Nothing was recorded", (line,))
+        return PageHead("unknown", "?", "Nothing was recorded", (line,))
     cautions: list[str] = []
     if records < FEW_RECORDS:
         recorded = "Only 1 step was" if records == 1 else f"Only {records} steps were"
@@ -122,8 +112,8 @@ def page_verdict(summary: Summary) -> PageVerdict:
     if severe:
         level = "high" if any(finding.severity == "high" for finding in severe) else "medium"
         text = f"{number_of(len(severe))} of {or_higher(FLOOR)}"
-        return PageVerdict(level, SEVERITY_SYMBOLS[level], text, tuple(cautions))
-    return PageVerdict("fine", "✓", "Nothing wrong found", tuple(cautions))
+        return PageHead(level, SEVERITY_SYMBOLS[level], text, tuple(cautions))
+    return PageHead("fine", "✓", "Nothing wrong found", tuple(cautions))
 
 
 def write_page(page: str, path: Path, *, force: bool = False) -> None:

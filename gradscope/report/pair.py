@@ -10,6 +10,7 @@ from rich.text import Text
 
 from gradscope.report.aligned import GAP, Column, table_lines, total_width
 from gradscope.report.console import names_column
+from gradscope.report.overhead import recording_seconds
 from gradscope.report.summary import SiteRow, Summary
 from gradscope.report.terminal import WIDTH, print_text, wrapped
 from gradscope.report.wording import (
@@ -74,7 +75,7 @@ def _outcome(summaries: Sequence[Summary], titles: tuple[str, str]) -> list[Text
     columns = [Column(("how it went",), labels, "left")]
     for title, summary in zip(titles, summaries, strict=True):
         progress, costs = summary.progress, summary.costs
-        setup, rest = costs.setup_seconds, costs.early_seconds + costs.epoch_seconds + costs.running_seconds
+        setup, rest = costs.setup_seconds, recording_seconds(costs)
         cells = [
             losses(summary),
             *(metric(name, progress.metrics[name]) if name in progress.metrics else UNKNOWN for name in names),

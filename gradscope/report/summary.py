@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from gradscope.diagnose.finding import Finding
-from gradscope.network import Network, NotMeasured, Profile, Variable
+from gradscope.network import Network, NotMeasured, Profile, main_variables
 from gradscope.records import Costs, Session
 
 if TYPE_CHECKING:
@@ -240,7 +240,7 @@ def _by_site(frames: Frames, skipped: set[Any]) -> dict[str, dict[str, Any]]:
 
 def _by_layer(frames: Frames, skipped: set[Any]) -> dict[str, dict[str, Any]]:
     """Return the last row of each layer's main variable, with its first rms and its median ratio."""
-    main = set(_main_variables(frames.network).items())
+    main = {(layer, variable.path) for layer, variable in main_variables(frames.network.variables).items()}
     pairs = frames.gradients[["layer", "variable"]].drop_duplicates()
     is_main = [pair in main for pair in zip(pairs["layer"], pairs["variable"], strict=True)]
     table = frames.gradients.merge(pairs[np.array(is_main, np.bool_)])
@@ -261,19 +261,6 @@ def _last(table: pd.DataFrame, key: str) -> dict[str, dict[str, Any]]:
     """Return the last row of ``table`` for each value of ``key``."""
     rows = table.drop_duplicates(key, keep="last").to_dict("records")
     return {row[key]: {str(name): value for name, value in row.items()} for row in rows}
-
-
-def _main_variables(network: Network) -> dict[str, str]:
-    """Return for each layer the path of the variable that stands for it: the first kernel, else embedding, else any."""
-    main: dict[str, Variable] = {}
-    for variable in network.variables:
-        if variable.layer not in main or _rank(variable) < _rank(main[variable.layer]):
-            main[variable.layer] = variable
-    return {layer: variable.path for layer, variable in main.items()}
-
-
-def _rank(variable: Variable) -> int:
-    return {"kernel": 0, "embedding": 1}.get(variable.role, 2)
 
 
 def _count(value: float) -> int:

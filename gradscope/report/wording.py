@@ -34,6 +34,22 @@ def percentage(fraction: float) -> str:
     return f"{100 * fraction:.0f}%"
 
 
+def overhead_text(fraction: float) -> str:
+    """Return what recording cost as a share of the training, with tenths of a percent where it is small.
+
+    A training of no length makes any number; what is more than ten times the training reads as no more than that.
+
+    Example:
+        >>> [overhead_text(x) for x in (0.0, 0.0123, 0.099, 0.25, 12.0, float("nan"))]
+        ['0.0%', '1.2%', '9.9%', '25%', '>999%', '–']
+    """
+    if math.isnan(fraction):
+        return UNKNOWN
+    if fraction >= 9.995:
+        return ">999%"
+    return f"{100 * fraction:.1f}%" if fraction < 0.0995 else f"{100 * fraction:.0f}%"
+
+
 def magnitude(value: float) -> str:
     """Return ``value`` with its power of ten, so that a column of them is read by the exponents.
 

@@ -1,7 +1,8 @@
 """Runs as CSV: one file a table, the run's name in the first column; RFC 4180 in UTF-8.
 
 A number is written with the fewest digits that give it back exactly, or as ``nan``, ``inf`` and ``-inf``; a flag as
-``true`` or ``false``; null as nothing.
+``true`` or ``false``; null as nothing. A name is written as it is, also one that a spreadsheet takes for a formula:
+what is read back is what was recorded.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from gradscope.store.tidy import TidyTables
 def write_csv(directory: Path, runs: Iterable[tuple[str, TidyTables]]) -> list[Written]:
     """Write ``runs``, one at a time, to a file a table in ``directory``, and return the files.
 
-    An export that is there is replaced as a whole once the new one is complete.
+    An export that is there is replaced file by file, once the new one is complete.
 
     Raises:
         WriterError: If the directory cannot take the export, or holds a file of such a name that is not an export's.
     """
-    with export_directory(directory, "csv") as stage, ExitStack() as files:
+    with export_directory(directory, "csv", adds=False) as stage, ExitStack() as files:
         _refuse_other_files(directory)
         rows = dict.fromkeys(TABLES, 0)
         writers: dict[str, Any] = {}

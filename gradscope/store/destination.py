@@ -33,10 +33,16 @@ class Written:
 
 
 @contextmanager
-def export_directory(directory: Path, form: str) -> Generator[Path]:
+def export_directory(directory: Path, form: str, *, adds: bool) -> Generator[Path]:
     """Make ``directory`` ready for an export in the format ``form``, and yield an empty folder within it.
 
     What is complete in that folder is moved from there; whatever is left in it at the end is deleted.
+
+    Args:
+        directory: Where to.
+        form: The format.
+        adds: Whether what is there stays beside what is written. The description of a newer minor version then stays
+            too: it tells all columns of both.
 
     Raises:
         WriterError: If ``directory`` is a file, cannot be written, or holds an export of another kind.
@@ -48,26 +54,38 @@ def export_directory(directory: Path, form: str) -> Generator[Path]:
         present = _version_present(directory, form)
         with tempfile.TemporaryDirectory(prefix=".gradscope-", dir=directory) as stage:
             yield Path(stage)
-            if present is None or present <= VERSION:
+            if not adds or present is None or present <= VERSION:
                 described = Path(stage) / SCHEMA_FILE
                 described.write_text(json.dumps(schema_document(form), indent=2) + "\n", encoding="utf-8")
                 described.replace(directory / SCHEMA_FILE)
 
 
 @contextmanager
-def export_file(path: Path) -> Generator[Path]:
+def export_file(path: Path, beginning: str) -> Generator[Path]:
     """Yield a path to write to; when all is written, that file replaces ``path``.
 
+    Args:
+        path: Where to.
+        beginning: How every export of this format begins: a file that begins otherwise is not replaced.
+
     Raises:
-        WriterError: If ``path`` is a directory or cannot be written.
+        WriterError: If ``path`` is a directory, is a file that is no export, or cannot be written.
     """
     with _failures_named(path):
         if path.is_dir():
             raise WriterError(f"Cannot export to {str(path)!r}: it is a directory. Pass a file, such as run.json.")
+        if path.exists() and not _begins(path, beginning):
+            raise WriterError(f"{str(path)!r} is no export of gradscope, so it is not replaced. Pass another file.")
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".gradscope-", dir=path.parent) as stage:
             yield Path(stage) / "export"
             (Path(stage) / "export").replace(path)
+
+
+def _begins(path: Path, beginning: str) -> bool:
+    expected = beginning.encode()
+    with path.open("rb") as file:
+        return file.read(len(expected)) == expected
 
 
 @contextmanager

@@ -13,12 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from google.protobuf.message import DecodeError
-
 from gradscope import schema
 from gradscope.errors import RunFormatError, RunNotFoundError
 from gradscope.records import Record
-from gradscope.store.events import PLUGIN, Reading, decode
+from gradscope.store.decoding import Decoding, decoded
+from gradscope.store.events import PLUGIN
 from gradscope.store.layout import Layout
 from gradscope.store.sink import Previous, previous_of
 from gradscope.store.tfrecord import unframed
@@ -63,25 +62,14 @@ class RecordReader:
         for file in self._files:
             content = unframed(file.read_bytes())
             self.lost += [f"{file.name}: {sentence}." for sentence in content.lost]
-            reading, broken_count = Reading(), 0
+            decoding = Decoding()
             for payload in content.payloads:
-                try:
-                    record, reading = decode(payload, reading)
-                except RunFormatError as error:
-                    raise RunFormatError(f"{file}: {error}") from None
-                except (DecodeError, ValueError, KeyError, TypeError, IndexError):
-                    broken_count += 1
-                else:
-                    if record is not None:
-                        yield record
-            if broken_count:
-                self.lost.append(f"{file.name}: {broken_count} of its records make no sense and are skipped.")
-            if reading.orphan_count:
-                self.lost.append(
-                    f"{file.name}: {reading.orphan_count} tables are skipped: the record that describes them is lost."
-                )
-            self.layouts |= reading.layouts
-            version = max(version, reading.version)
+                record, decoding = decoded(file, payload, decoding)
+                if record is not None:
+                    yield record
+            self.lost += [f"{file.name}: {sentence}" for sentence in decoding.lost]
+            self.layouts |= decoding.reading.layouts
+            version = max(version, decoding.reading.version)
         if version != schema.VERSION:
             newer, ours = ("{}.{}".format(*v) for v in (version, schema.VERSION))
             warnings.warn(
@@ -145,6 +133,18 @@ def run_directories(parent: str | Path) -> list[Path]:
     if not parent.is_dir():
         raise RunNotFoundError(f"{str(parent)!r} is no directory. Pass the directory that holds the runs.")
     return sorted(folder.parent for folder in parent.rglob(FOLDER) if folder.is_dir() and event_files(folder))
+
+
+def run_name(path: Path) -> str:
+    """Return what to call the run at ``path``: its directory's name.
+
+    Example:
+        >>> run_name(Path("logs/mlp")), run_name(Path("logs/mlp/gradscope"))
+        ('mlp', 'mlp')
+    """
+    path = path.resolve()
+    path = path.parent if path.is_file() else path
+    return path.parent.name if path.name == FOLDER else path.name
 
 
 def run_files(path: str | Path) -> tuple[Path, ...]:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,10 +39,24 @@ from gradscope.store.time_series import Scalars, SeriesPlan, series_plan, time_s
 
 PLUGIN: Final = "gradscope"
 
-_EPOCH, _SESSION, _NETWORK = "gradscope/epoch", "gradscope/session", "gradscope/network"
-_EPOCH_END, _SESSION_END = "gradscope/epoch_end", "gradscope/session_end"
-_FINDINGS, _FINDINGS_TEXT = "gradscope/findings", "findings"
-_HISTOGRAM = "activation/"  # before the key of the site: TensorBoard shows the tag as it is
+EPOCH_TAG: Final = "gradscope/epoch"
+"""Stands first in each recorded step, and holds its epoch."""
+
+SESSION_TAG: Final = "gradscope/session"
+NETWORK_TAG: Final = "gradscope/network"
+EPOCH_END_TAG: Final = "gradscope/epoch_end"
+SESSION_END_TAG: Final = "gradscope/session_end"
+FINDINGS_TAG: Final = "gradscope/findings"
+
+TEXT_TAGS: Final = (SESSION_TAG, NETWORK_TAG, EPOCH_END_TAG, SESSION_END_TAG, FINDINGS_TAG)
+"""Tags under which a record is one text, which `record_of` reads."""
+
+HISTOGRAM_PREFIX: Final = "activation/"
+"""Before the key of a site: tag of its histograms. TensorBoard shows the tag as it is."""
+
+_FINDINGS_TEXT = "findings"
+
+TextRecord: TypeAlias = Session | NetworkChange | EpochRecord | SessionEnd | FindingsNote
 
 _NO_TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
@@ -100,17 +114,17 @@ def encode(record: Record, writing: Writing) -> tuple[tuple[bytes, ...], Writing
         case StepRecord():
             values, writing = _step_values(record, writing)
         case Session():
-            values, writing = _text(_SESSION, record, writing)
+            values, writing = _text(SESSION_TAG, record, writing)
         case EpochRecord():
             plain = replace(record, logs={name: float(value) for name, value in record.logs.items()})
-            values, writing = _text(_EPOCH_END, plain, writing)
+            values, writing = _text(EPOCH_END_TAG, plain, writing)
         case SessionEnd():
-            values, writing = _text(_SESSION_END, record, writing)
+            values, writing = _text(SESSION_END_TAG, record, writing)
         case FindingsNote():
-            values, writing = _text(_FINDINGS, record, writing)
+            values, writing = _text(FINDINGS_TAG, record, writing)
             values.append(_shown_as_text(record))
         case NetworkChange():
-            values, writing = _string(_NETWORK, record.network.to_json(), writing)
+            values, writing = _string(NETWORK_TAG, record.network.to_json(), writing)
             if writing.scalars != "none" and CHARTS_TAG not in writing.introduced:
                 values.append(_charts())
                 writing = replace(writing, introduced=writing.introduced | {CHARTS_TAG})
@@ -145,32 +159,56 @@ def decode(payload: bytes, reading: Reading) -> tuple[Record | None, Reading]:
         return None, reading
     reading = _with_metadata(values, reading)
     step, wall_time, tag = int(event.step), float(event.wall_time), values[0].tag
-    if tag == _EPOCH:
+    if tag == EPOCH_TAG:
         record, reading = _step_record(step, wall_time, values, reading)
         return replace(record, histograms=_histograms(event)), reading
-    if tag not in (_SESSION, _NETWORK, _EPOCH_END, _SESSION_END, _FINDINGS):
+    if tag not in TEXT_TAGS:
         return None, reading
-    text = values[0].tensor.string_val[0].decode()
-    if tag == _NETWORK:
-        network = Network.from_json(text)
-        return NetworkChange(step, wall_time, network), replace(reading, rows=_rows(network))
+    record = record_of(tag, step, wall_time, values[0].tensor.string_val[0].decode())
+    if isinstance(record, NetworkChange):
+        reading = replace(reading, rows=_rows(record.network))
+    return record, reading
+
+
+def record_of(tag: str, step: int, wall_time: float, text: str) -> TextRecord:
+    """Return the record that is written as ``text`` under ``tag``, whatever brought it here.
+
+    Fields that this version does not know are left out.
+
+    Args:
+        tag: One of `TEXT_TAGS`.
+        step: Of the event, as is ``wall_time``: the text does not repeat them.
+        wall_time: Seconds since 1970.
+        text: What stands under the tag.
+
+    Raises:
+        ValueError: If the text is damaged, or the tag is none of these; also KeyError, TypeError and AttributeError.
+
+    Example:
+        >>> record_of(SESSION_TAG, 3, 1.5, '{"resumed": true, "fingerprint": "a1"}').resumed
+        True
+    """
+    if tag == NETWORK_TAG:
+        return NetworkChange(step, wall_time, Network.from_json(text))
     body: dict[str, Any] = {**lossless_json.from_json(text), "step": step, "wall_time": wall_time}
-    if tag == _SESSION:
-        return _known(Session, body), reading
-    if tag == _FINDINGS:
-        return _known(FindingsNote, {**body, "findings": tuple(body["findings"])}), reading
+    if tag == SESSION_TAG:
+        return _known(Session, body)
+    if tag == FINDINGS_TAG:
+        return _known(FindingsNote, {**body, "findings": tuple(body["findings"])})
+    if tag not in (EPOCH_END_TAG, SESSION_END_TAG):
+        raise ValueError(f"The tag {tag!r} holds no record that is a text.")
     body["costs"] = _known(Costs, body["costs"])
-    return _known(EpochRecord if tag == _EPOCH_END else SessionEnd, body), reading
+    return _known(EpochRecord if tag == EPOCH_END_TAG else SessionEnd, body)
 
 
 # --- steps ---
 
 
 def _step_values(record: StepRecord, writing: Writing) -> tuple[list[Any], Writing]:
-    epoch = Value(tag=_EPOCH, tensor=integer_tensor(record.epoch))
+    epoch = Value(tag=EPOCH_TAG, tensor=integer_tensor(record.epoch))
     values = [epoch]
     new_tags: set[str] = set()
-    if _EPOCH not in writing.introduced:
+    if EPOCH_TAG not in writing.introduced:
         _introduce(epoch, _content({}), new_tags)
     for table, array in _arrays(record):
         tag, layout, writing = _placed(table, array, writing)
@@ -185,7 +223,7 @@ def _step_values(record: StepRecord, writing: Writing) -> tuple[list[Any], Writi
             new_tags.add(tag)
         values.append(value)
     for site, bins in record.histograms.items():
-        value = Value(tag=f"{_HISTOGRAM}{site}", tensor=tensor_of(bins))
+        value = Value(tag=f"{HISTOGRAM_PREFIX}{site}", tensor=tensor_of(bins))
         if value.tag not in writing.introduced:
             mark_as("histograms", value)
             new_tags.add(value.tag)
@@ -253,8 +291,8 @@ def _step_record(step: int, wall_time: float, values: list[Any], reading: Readin
 
 
 def _histograms(event: Any) -> dict[str, NDArray[np.float64]]:
-    shown = [value for value in event.summary.value if value.tag.startswith(_HISTOGRAM)]
-    return {value.tag.removeprefix(_HISTOGRAM): array_of(value.tensor) for value in shown}
+    shown = [value for value in event.summary.value if value.tag.startswith(HISTOGRAM_PREFIX)]
+    return {value.tag.removeprefix(HISTOGRAM_PREFIX): array_of(value.tensor) for value in shown}
 
 
 def _rows(network: Network) -> dict[str, tuple[str, ...]]:

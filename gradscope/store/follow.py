@@ -6,24 +6,19 @@ is left until the rest has come; the files of a resumed training are met as they
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from google.protobuf.message import DecodeError
-
-from gradscope.errors import RunFormatError
 from gradscope.records import Record
+from gradscope.store.decoding import Decoding, decoded
 from gradscope.store.event_files import FOLDER, event_files
-from gradscope.store.events import Reading, decode
-from gradscope.store.tfrecord import framed, unframed
+from gradscope.store.tfrecord import HEADER_SIZE, Unframed, said_of_skipped, said_of_unreadable, unframed
 
 CHUNK: Final = 4 << 20
 """Bytes that one call reads of a file, more only where a single record is longer: a long run is never in memory."""
-
-_FRAME = len(framed(b""))
-_LENGTH = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +27,24 @@ class Place:
 
     Attributes:
         size: Bytes of the records that are read; a record that is not whole yet begins there.
-        pending: Bytes behind them, as last seen.
-        reading: What decoding the next record depends on.
-        damaged: One sentence for each stretch that holds damaged records.
-        broken_count: Records that make no sense.
+        decoding: What decoding the next record depends on.
+        damaged: Where the records begin that are skipped as damaged.
+        unreadable_size: Bytes behind all of them that cannot be read, because the length of a record is damaged.
     """
 
     size: int = 0
-    pending: int = 0
-    reading: Reading = field(default_factory=Reading)
-    damaged: tuple[str, ...] = ()
-    broken_count: int = 0
+    decoding: Decoding = field(default_factory=Decoding)
+    damaged: tuple[int, ...] = ()
+    unreadable_size: int = 0
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """One sentence for each kind of loss."""
+        return (
+            *([f"{said_of_skipped(self.damaged)}."] if self.damaged else []),
+            *([f"{said_of_unreadable(self.size, self.unreadable_size)}."] if self.unreadable_size else []),
+            *self.decoding.lost,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +62,9 @@ class Following:
     is_behind: bool = False
 
     @property
-    def has_begun(self) -> bool:
-        """Whether there is an event file."""
-        return bool(self.places)
-
-    @property
     def lost(self) -> tuple[str, ...]:
         """One sentence for each loss by damage."""
-        return tuple(f"{file.name}: {text}" for file, place in self.places.items() for text in _losses(place))
+        return tuple(f"{file.name}: {text}" for file, place in self.places.items() for text in place.lost)
 
 
 def read_on(following: Following) -> tuple[list[Record], Following]:
@@ -93,10 +90,9 @@ def read_on(following: Following) -> tuple[list[Record], Following]:
             places |= {file: place} if file in following.places else {}
             continue
         try:
-            content, place, is_behind = _read(file, place)
+            found, places[file], is_behind = _read(file, place)
         except FileNotFoundError:
             continue
-        found, places[file] = _decoded(file, content, place)
         records += found
     return records, Following(following.path, places, is_behind)
 
@@ -105,66 +101,34 @@ def _files(path: Path) -> tuple[Path, ...]:
     return (path,) if path.is_file() else event_files(path / FOLDER) or event_files(path)
 
 
-def _read(file: Path, place: Place) -> tuple[bytes, Place, bool]:
-    """Return the whole records behind ``place``, where they begin now, and whether there is more."""
+def _read(file: Path, place: Place) -> tuple[list[Record], Place, bool]:
+    """Return the records behind ``place`` that are whole, the place behind them, and whether there may be more."""
     size = file.stat().st_size
+    if size == place.size:
+        return [], replace(place, unreadable_size=0), False
     if size < place.size:
         place = Place()
-    if size == place.size:
-        return b"", replace(place, pending=0), False
     with file.open("rb") as stream:
         stream.seek(place.size)
         content = stream.read(CHUNK)
-        needed = _frame_size(content, 0)
-        if needed > CHUNK and place.size + needed <= size:
-            content += stream.read(needed - CHUNK)
-    whole = whole_size(content)
-    is_behind = whole > 0 and len(content) >= CHUNK
-    return content[:whole], replace(place, pending=0 if is_behind else len(content) - whole), is_behind
-
-
-def whole_size(content: bytes) -> int:
-    """Return how many bytes at the beginning of ``content`` are whole records.
-
-    A length of 0 is none that gradscope writes: it is a hole that a network file system has not filled yet.
-
-    Example:
-        >>> whole_size(framed(b"whole") + framed(b"cut short")[:-1]) == len(framed(b"whole"))
-        True
-    """
-    at = 0
-    while (size := _frame_size(content, at)) > _FRAME and at + size <= len(content):
-        at += size
-    return at
-
-
-def _frame_size(content: bytes, at: int) -> int:
-    """Return the bytes of the record that begins at ``at``, by the length that stands there."""
-    return int.from_bytes(content[at : at + _LENGTH], "little") + _FRAME
-
-
-def _decoded(file: Path, content: bytes, place: Place) -> tuple[list[Record], Place]:
-    """Return the records that ``content`` holds, and the place behind it."""
+        while _is_within_a_record(found := unframed(content)) and (more := stream.read(len(content))):
+            content += more
+        behind = stream.seek(0, os.SEEK_END) - place.size - found.size
     records: list[Record] = []
-    unpacked = unframed(content)
-    reading, broken_count = place.reading, place.broken_count
-    for payload in unpacked.payloads:
-        try:
-            record, reading = decode(payload, reading)
-        except RunFormatError as error:
-            raise RunFormatError(f"{file}: {error}") from None
-        except (DecodeError, ValueError, KeyError, TypeError, IndexError):
-            broken_count += 1
-        else:
-            records += [] if record is None else [record]
-    damaged = place.damaged + tuple(f"behind byte {place.size:,}, {text}." for text in unpacked.lost)
-    return records, Place(place.size + len(content), place.pending, reading, damaged, broken_count)
+    decoding = place.decoding
+    for payload in found.payloads:
+        record, decoding = decoded(file, payload, decoding)
+        records += [] if record is None else [record]
+    # Zeros are no damage: a network file system may have to fill them yet.
+    is_damaged = found.ending == "damaged" and any(content[found.size : found.size + HEADER_SIZE])
+    place = Place(
+        size=place.size + found.size,
+        decoding=decoding,
+        damaged=(*place.damaged, *(place.size + at for at in found.damaged)),
+        unreadable_size=behind if is_damaged else 0,
+    )
+    return records, place, found.size > 0 and len(content) >= CHUNK
 
 
-def _losses(place: Place) -> list[str]:
-    lost = list(place.damaged)
-    if place.broken_count:
-        lost.append(f"{place.broken_count} of its records make no sense and are skipped.")
-    if place.reading.orphan_count:
-        lost.append(f"{place.reading.orphan_count} tables are skipped: the record that describes them is lost.")
-    return lost
+def _is_within_a_record(found: Unframed) -> bool:
+    return found.ending == "unfinished" and not found.size

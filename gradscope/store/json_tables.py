@@ -23,11 +23,13 @@ def write_json(path: Path, runs: Iterable[tuple[str, TidyTables]]) -> list[Writt
     """Write ``runs``, one at a time, to the file ``path``, a line each, and return what was written.
 
     Raises:
-        WriterError: If the file cannot be written.
+        WriterError: If the file cannot be written, or is there and no export.
     """
     rows = dict.fromkeys(TABLES, 0)
-    with export_file(path) as target, target.open("w", encoding="utf-8", errors="backslashreplace") as file:
-        file.write(json.dumps(schema_document("json"))[:-1] + ', "runs": [')
+    document = schema_document("json")
+    beginning = json.dumps({"schema": document["schema"]})[:-1]
+    with export_file(path, beginning) as target, target.open("w", encoding="utf-8", errors="backslashreplace") as file:
+        file.write(json.dumps(document)[:-1] + ', "runs": [')
         separator = "\n"
         for run, tables in runs:
             columns = {name: {str(c): _values(frame[c]) for c in frame} for name, frame in tables.items()}

@@ -33,7 +33,7 @@ def write_parquet(directory: Path, runs: Iterable[tuple[str, TidyTables]]) -> li
     """
     arrow, parquet = _module("pyarrow"), _module("pyarrow.parquet")
     written: list[Written] = []
-    with export_directory(directory, "parquet") as stage:
+    with export_directory(directory, "parquet", adds=True) as stage:
         for run, tables in runs:
             for name, frame in tables.items():
                 content = arrow_table(arrow, frame, TABLES[name])

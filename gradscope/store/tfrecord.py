@@ -9,14 +9,21 @@ Source: the format that TensorFlow's ``record_writer.h`` defines.
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Final, Literal, TypeAlias, cast
 
 import google_crc32c
 
 _HEADER = struct.Struct("<QI")
 _FOOTER = struct.Struct("<I")
 _OVERHEAD = _HEADER.size + _FOOTER.size
+
+HEADER_SIZE: Final = _HEADER.size
+"""Bytes of a record's length and of the checksum of that."""
+
+Ending: TypeAlias = Literal["whole", "unfinished", "damaged"]
+"""What is behind the records: nothing; the beginning of one; or one whose length is damaged, so that none is found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +32,40 @@ class Unframed:
 
     Attributes:
         payloads: The payloads of all records that are whole.
-        lost: One sentence for each kind of loss; empty for a sound file.
+        damaged: Where the records begin that are skipped because their own checksum is wrong.
+        size: Bytes of the records, damaged ones included; the first of those behind them, where reading on begins.
+        rest: Bytes behind them.
+        ending: What those are.
     """
 
     payloads: tuple[bytes, ...]
-    lost: tuple[str, ...]
+    damaged: tuple[int, ...]
+    size: int
+    rest: int
+    ending: Ending
+
+    @property
+    def lost(self) -> tuple[str, ...]:
+        """One sentence for each kind of loss; empty for a sound file."""
+        skipped = (said_of_skipped(self.damaged),) if self.damaged else ()
+        match self.ending:
+            case "whole":
+                return skipped
+            case "unfinished":
+                return (*skipped, f"the last {self.rest} bytes are an unfinished record")
+            case "damaged":
+                return (*skipped, said_of_unreadable(self.size, self.rest))
+
+
+def said_of_skipped(damaged: Sequence[int]) -> str:
+    """Return that records are skipped, those that begin at the bytes ``damaged``."""
+    records = "1 record is" if len(damaged) == 1 else f"{len(damaged)} records are"
+    return f"{records} skipped, damaged from byte {damaged[0]} on"
+
+
+def said_of_unreadable(at: int, size: int) -> str:
+    """Return that the ``size`` bytes from ``at`` on cannot be read."""
+    return f"nothing behind byte {at} can be read, {size} bytes: the length of a record is damaged"
 
 
 def framed(payload: bytes) -> bytes:
@@ -57,19 +93,19 @@ def unframed(content: bytes) -> Unframed:
     """
     payloads: list[bytes] = []
     damaged: list[int] = []
-    ending: tuple[str, ...] = ()
     at, size = 0, len(content)
+    ending: Ending = "whole"
     while at < size:
         if size - at < _HEADER.size:
-            ending = (_unfinished(size - at),)
+            ending = "unfinished"
             break
         length, length_crc = _HEADER.unpack_from(content, at)
         if _masked_crc(content[at : at + 8]) != length_crc:
-            ending = (f"nothing behind byte {at} can be read, {size - at} bytes: the length of a record is damaged",)
+            ending = "damaged"
             break
         end = at + _OVERHEAD + length
         if end > size:
-            ending = (_unfinished(size - at),)
+            ending = "unfinished"
             break
         payload = content[at + _HEADER.size : end - _FOOTER.size]
         if _FOOTER.unpack_from(content, end - _FOOTER.size)[0] == _masked_crc(payload):
@@ -77,16 +113,7 @@ def unframed(content: bytes) -> Unframed:
         else:
             damaged.append(at)
         at = end
-    skipped = (f"{_records(len(damaged))} skipped, damaged from byte {damaged[0]} on",) if damaged else ()
-    return Unframed(tuple(payloads), skipped + ending)
-
-
-def _unfinished(size: int) -> str:
-    return f"the last {size} bytes are an unfinished record"
-
-
-def _records(count: int) -> str:
-    return "1 record is" if count == 1 else f"{count} records are"
+    return Unframed(tuple(payloads), tuple(damaged), at, size - at, ending)
 
 
 def _masked_crc(data: bytes) -> int:

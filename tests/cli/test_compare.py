@@ -18,8 +18,8 @@ def logs(tmp_path: Path) -> Path:
     return tmp_path / "logs"
 
 
-def shown(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
-    assert main(["compare", *map(str, arguments)]) == 0
+def shown(capsys: pytest.CaptureFixture[str], *arguments: str | Path, code: int = 0) -> str:
+    assert main(["compare", *map(str, arguments)]) == code
     return capsys.readouterr().out
 
 
@@ -94,7 +94,7 @@ def test_a_page_leaves_the_json_as_it_is_and_the_exit_code_too(
 def test_the_page_names_what_was_left_out(logs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (file,) = (write(logs / "damaged", sick()) / "gradscope").glob("*.gradscope")
     file.write_bytes(b"no event at all")
-    shown(capsys, logs, "-o", tmp_path / "out.html")
+    shown(capsys, logs, "-o", tmp_path / "out.html", code=2)
     assert "<strong>damaged</strong>" in (tmp_path / "out.html").read_text(encoding="utf-8")
 
 
@@ -119,6 +119,21 @@ def test_it_fails_where_a_severe_finding_was_gained_if_asked_to(logs: Path) -> N
     assert main(["compare", *paths[::-1], "--fail-on-gained", "low"]) == 0
 
 
+@pytest.mark.parametrize("what", ["damaged", "nothing recorded"])
+@pytest.mark.parametrize("option", [[], ["--json"], ["-o", "out.html"]])
+def test_a_run_that_could_not_be_compared_fails_after_the_others_are_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], what: str, option: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, records in (("a", healthy()), ("b", healthy()), ("c", nothing_recorded())):
+        write(tmp_path / name, records)
+    if what == "damaged":
+        (file,) = (tmp_path / "c" / "gradscope").glob("*.gradscope")
+        file.write_bytes(b"no event at all")
+    assert main(["compare", "a", "b", "c", "--fail-on-gained", "high", *option]) == 2
+    assert "b" in capsys.readouterr().out
+
+
 def test_the_same_run_twice_does_not_differ(logs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = shown(capsys, logs / "before", logs / "before")
     assert said.startswith("before (2) compared with before:")
@@ -140,7 +155,7 @@ def test_other_files_and_damaged_runs_are_left_out_with_the_reason(
     (file,) = (write(logs / "damaged", sick()) / "gradscope").glob("*.gradscope")
     file.write_bytes(b"no event at all")
     write(logs / "empty", nothing_recorded())
-    said = shown(capsys, *sorted(logs.iterdir()))
+    said = shown(capsys, *sorted(logs.iterdir()), code=2)
     for name in ("notes.txt", "damaged", "empty"):
         assert f"{name} is left out: " in said
 

@@ -7,7 +7,7 @@ from runs import healthy, write
 
 from gradscope.cli.main import main
 from gradscope.cli.many_runs import nearest_run
-from gradscope.cli.mistakes import explained, nearest
+from gradscope.cli.mistakes import explained
 
 
 def test_a_message_that_offers_nothing_stays_as_it_is() -> None:
@@ -17,7 +17,6 @@ def test_a_message_that_offers_nothing_stays_as_it_is() -> None:
 
 def test_what_is_like_nothing_gets_no_suggestion() -> None:
     assert explained("Value error, 'zzz' is not one of 'low', 'high'.") == "'zzz' is not one of 'low', 'high'."
-    assert nearest("", ["low"]) == []
 
 
 def test_a_misspelt_part_anywhere_in_a_path_is_found(tmp_path: Path) -> None:

@@ -65,6 +65,14 @@ def test_what_is_no_report_is_replaced_by_force_only(tmp_path: Path, capsys: pyt
     assert file.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+def test_names_and_paths_reach_the_terminal_as_text(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write(tmp_path / "mlp\x1b[31m", sick())
+    assert main(["report", str(path), "-o", str(tmp_path / "a\x1b[2J.html")]) == 0
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown
+    assert shown.count("\n") == 2
+
+
 def test_a_missing_run_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", str(tmp_path / "nothing")]) == 2
     assert capsys.readouterr().err.count("\n") == 1

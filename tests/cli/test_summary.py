@@ -1,6 +1,7 @@
 """``gradscope summary``: the table, JSON, and where a run is looked for."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -64,14 +65,14 @@ def logs(tmp_path: Path) -> Path:
 
 
 def names(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> list[str]:
-    assert main(["summary", *map(str, arguments), "--json"]) == 0
+    assert main(["summary", *map(str, arguments), "--json"]) == 2  # for the damaged one
     return [run["run"] for run in json.loads(capsys.readouterr().out)["runs"]]
 
 
 def test_several_runs_get_a_line_each_with_what_could_not_be_read(
     logs: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["summary", str(logs)]) == 0
+    assert main(["summary", str(logs)]) == 2
     shown = capsys.readouterr().out.splitlines()
     assert [line.split()[0] for line in shown[3:9]] == ["b", "d", "c", "a", "e", "f"]
     assert "high: vanishing_gradient@dense" in shown[3]
@@ -87,6 +88,7 @@ def test_runs_are_sorted_and_filtered(logs: Path, capsys: pytest.CaptureFixture[
 
 
 def test_columns_that_are_asked_for_are_shown(logs: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    shutil.rmtree(logs / "g")
     assert main(["summary", str(logs), "--sort", "steps", "--show", "accuracy"]) == 0
     header = capsys.readouterr().out.splitlines()[1]
     assert {"accuracy", "steps"} <= set(header.split())
@@ -98,7 +100,7 @@ def test_json_of_several_runs_is_strict_and_names_the_damaged_one(
     def refuse(constant: str) -> None:
         raise AssertionError(f"{constant} is no JSON")
 
-    assert main(["summary", str(logs), "--json"]) == 0
+    assert main(["summary", str(logs), "--json"]) == 2
     document = json.loads(capsys.readouterr().out, parse_constant=refuse)
     assert [run["run"] for run in document["left_out"]] == ["g"]
     by_name = {run["run"]: run for run in document["runs"]}
@@ -145,6 +147,10 @@ def test_a_directory_of_damaged_runs_only_exits_with_2(tmp_path: Path, capsys: p
         file.write_bytes(b"no event at all")
     assert main(["summary", str(tmp_path)]) == 2
     assert capsys.readouterr().out.startswith("No run could be read.")
+    assert main(["summary", str(tmp_path), "--json"]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert document["runs"] == []
+    assert [run["run"] for run in document["left_out"]] == ["a", "b"]
 
 
 def test_it_answers_quickly_and_loads_no_framework(tmp_path: Path) -> None:

@@ -1,16 +1,17 @@
 """The report as HTML: what stands in it, in which order, and that names, sizes and odd runs do not break it."""
 
+import inspect
 import json
 import math
 import re
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 import runs
 from findings import DYING, OSCILLATING, SICK, VANISHING, named, unchanged
+from html_page import HtmlPage
 
 import gradscope
 from gradscope import Evidence, Finding
@@ -18,52 +19,22 @@ from gradscope.diagnose.diagnosis import diagnose
 from gradscope.diagnose.discover import known_rules
 from gradscope.errors import ArgumentError
 from gradscope.records import EpochRecord, NetworkChange, Record, SessionEnd, StepRecord
-from gradscope.report.html import page_verdict, report_html, write_page
+from gradscope.report.html import page_head, report_html, write_page
+from gradscope.report.page.figure_store import FIGURE_BUDGET, FigureStore, PageFigure
 from gradscope.report.page.finding_figures import figure_of, place_of
-from gradscope.report.page.panels import FIGURE_BUDGET, FigureStore, PageFigure, panels
+from gradscope.report.page.panels import panels
+from gradscope.report.page.statistics import STATISTICS
 from gradscope.report.summary import summarise
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, UNITS
-from gradscope.store.frames import frames_of
+from gradscope.store.frames import Frames, frames_of
 
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 ALL_RUNS = ("healthy", "sick", "saturated", "awkward_names", "not_finite", "cut_off", "nothing_recorded", "deep")
 
 
-class Page(HTMLParser):
-    """What a page says, and what it is made of."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.ids: list[str] = []
-        self._texts: list[str] = []
-        self._silent = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        self.ids += [value for name, value in attrs if name == "id" and value]
-        if tag in ("script", "style"):
-            self._silent = tag
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == self._silent:
-            self._silent = ""
-
-    def handle_data(self, data: str) -> None:
-        if not self._silent:
-            self._texts.append(data)
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self._texts).split())
-
-
-def page_of(records: list[Record], findings: tuple[Finding, ...] | None = None, name: str = "mlp") -> Page:
+def page_of(records: list[Record], findings: tuple[Finding, ...] | None = None, name: str = "mlp") -> HtmlPage:
     frames = frames_of(records)
-    return Page(report_html(frames, diagnose(frames) if findings is None else findings, name=name, now=NOW))
+    return HtmlPage(report_html(frames, diagnose(frames) if findings is None else findings, name=name, now=NOW))
 
 
 def test_the_verdict_leads_then_findings_layers_figures_and_how_it_was_recorded() -> None:
@@ -132,8 +103,8 @@ def test_names_are_text_wherever_they_stand() -> None:
     frames = frames_of(runs.awkward_names())
     awkward = "<img src=x onerror=alert(1)>"
     findings = [named(awkward), named('</script><script>alert("x")</script>', rule="<b>rule</b>")]
-    page = Page(report_html(frames, findings, name=awkward, now=NOW))
-    plain = Page(report_html(frames_of(runs.sick()), [], name="sick", now=NOW))
+    page = HtmlPage(report_html(frames, findings, name=awkward, now=NOW))
+    plain = HtmlPage(report_html(frames_of(runs.sick()), [], name="sick", now=NOW))
     assert page.tags.count("h1") == 1
     assert set(page.tags) <= set(plain.tags) | {"article", "ol", "pre", "code", "details", "summary", "br", "h4", "a"}
     assert page.tags.count("img") == 0
@@ -209,7 +180,7 @@ def test_a_run_of_steps_without_an_epoch_or_a_site_is_a_page() -> None:
 
 def test_damage_resumption_and_what_was_not_measured_are_told() -> None:
     frames = frames_of(runs.two_trainings(), lost=("events.out: 3 records are broken.",))
-    page = Page(report_html(frames, [], name="mlp", now=NOW))
+    page = HtmlPage(report_html(frames, [], name="mlp", now=NOW))
     assert "events.out: 3 records are broken." in page.text
     assert "The recording is damaged" in page.text
     assert "resumed at step 300" in page.text
@@ -221,17 +192,57 @@ def test_damage_resumption_and_what_was_not_measured_are_told() -> None:
 # --- figures ---
 
 
-def test_every_rule_that_sees_numbers_has_a_figure_and_a_place_among_the_figures() -> None:
+def choices(frames: Frames) -> set[tuple[str, str]]:
+    return {(panel.id, figure.key) for panel in panels(frames, [], summarise(frames)) for figure in panel.figures}
+
+
+def test_a_finding_leads_to_the_column_that_shows_it_among_all_layers() -> None:
+    shown = choices(frames_of(big(layers=3, records=6)))
+    for key in {statistic.key for statistic in STATISTICS} - {"activations.nonfinite_count"}:  # it has none
+        assert place_of(named("dense", statistic=key)) == ("figure-layers", key)
+        assert ("figure-layers", key) in shown
+    assert place_of(named("dense", statistic="steps.loss")) in shown
+    for without in ("", "gradients.norm", "theirs.secret"):
+        assert place_of(named("dense", statistic=without)) == ("", "")
+
+
+@pytest.mark.parametrize("rule", sorted(set(known_rules()) - {"linear_stack"}))  # seen in the model, not in a number
+def test_every_column_that_a_rule_names_has_a_figure_and_a_place_among_the_figures(rule: str) -> None:
     frames = frames_of(big(layers=3, records=6))
-    shown = {panel.id: {figure.key for figure in panel.figures} for panel in panels(frames, [], summarise(frames))}
-    for rule in set(known_rules()) - {"linear_stack"}:
-        finding = Finding(rule, "high", "dense_1", 0, 5, "", (Evidence("x", 1.0),), layers=("dense_1",))
+    shown = choices(frames) | {("figure-layers", "activations.nonfinite_count")}  # shown only where there is any
+    columns = re.findall(r'statistic="([^"]*)"', inspect.getsource(inspect.getmodule(known_rules()[rule])))
+    assert columns
+    for statistic in columns:
+        finding = named("dense_1", rule=rule, statistic=statistic)
         figure = figure_of(finding, frames)
+        assert figure is not None, statistic
+        assert figure.draw().data, statistic
+        assert place_of(finding) in shown, statistic
+
+
+@pytest.mark.parametrize("name", ALL_RUNS)
+def test_what_a_rule_finds_has_a_figure_and_a_place_among_the_figures(name: str) -> None:
+    frames = frames_of(getattr(runs, name)())
+    shown = choices(frames)
+    for finding in diagnose(frames):
+        if finding.rule != "linear_stack":  # seen in the model, not in a number
+            figure = figure_of(finding, frames)
+            assert figure is not None, finding.key
+            assert figure.draw().data, finding.key
+            assert place_of(finding) in shown, finding.key
+
+
+def test_the_figure_of_a_finding_shows_the_column_that_the_finding_names() -> None:
+    frames = frames_of(big(layers=3, records=6))
+    for rule, statistic, part in (
+        ("theirs", "gradients.weight_norm", "curves/gradients.weight_norm/"),
+        ("exploding_gradient", "gradients.rms", "curves/gradients.rms/"),
+        ("blocked_gradient", "gradients.rms", "gradients.rms"),
+        ("slow_convergence", "steps.loss", "loss/"),
+    ):
+        figure = figure_of(named("dense", rule=rule, statistic=statistic), frames)
         assert figure is not None, rule
-        assert figure.draw().data, rule
-        panel, choice = place_of(finding)
-        if choice != "activations.nonfinite_count":  # shown only where there is any
-            assert choice in shown[panel], rule
+        assert figure.key.startswith(part)
 
 
 def test_a_rule_of_another_package_gets_the_figure_of_the_column_that_its_evidence_names() -> None:
@@ -291,7 +302,7 @@ def test_fifty_layers_of_two_thousand_steps_stay_below_six_megabytes() -> None:
     ],
 )
 def test_the_verdict_is_that_of_the_worst_finding(findings: tuple[Finding, ...], level: str, text: str) -> None:
-    found = page_verdict(summarise(frames_of(runs.healthy()), findings))
+    found = page_head(summarise(frames_of(runs.healthy()), findings))
     assert (found.level, found.text) == (level, text)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import runs
-from browser import Browser, browser
+from browser import DRAWN, Browser, browser
 from findings import DYING, SICK, named
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -44,9 +44,7 @@ def opened(seen: Browser, tmp_path: Path) -> Iterator[Open]:
         page = tmp_path / "report.html"
         now = datetime(2026, 1, 2, tzinfo=UTC)
         page.write_text(report_html(frames_of(records), findings, name="mlp", now=now), encoding="utf-8")
-        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-        seen.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        seen.driver.get(page.as_uri())
+        seen.open(page.as_uri(), width=width)
         return seen
 
     seen.complaints()
@@ -56,64 +54,37 @@ def opened(seen: Browser, tmp_path: Path) -> Iterator[Open]:
     assert seen.other_hosts() == set()
 
 
-def script(page: Browser, source: str, *arguments: object) -> object:
-    return page.driver.execute_script(source, *arguments)
-
-
-def wait_for(page: Browser, source: str, *arguments: object) -> object:
-    """Return what ``source`` evaluates to as soon as that is true."""
-    end = time.monotonic() + 30
-    while not (value := script(page, source, *arguments)):
-        assert time.monotonic() < end, source
-        time.sleep(0.05)
-    return value
-
-
-def bring_into_view(page: Browser, anchor: str) -> None:
-    script(page, "document.getElementById(arguments[0]).scrollIntoView({behavior: 'instant'})", anchor)
-
-
-def click(page: Browser, selector: str) -> None:
-    """Click where a person would, after the page has come to rest: it scrolls smoothly, and a click does not wait."""
-    element = page.driver.find_element(By.CSS_SELECTOR, selector)
-    script(page, "arguments[0].scrollIntoView({behavior: 'instant', block: 'center'})", element)
-    element.click()
-
-
-DRAWN = "return document.querySelector(`#${arguments[0]} .plot.drawn .main-svg`) !== null"
-
-
 def test_a_finding_leads_to_its_figure_and_a_figure_is_switched(opened: Open, tmp_path: Path) -> None:
     page = opened(runs.sick())
     driver = page.driver
     assert "7 findings of medium or high severity" in driver.find_element(By.TAG_NAME, "header").text
-    click(page, ".overview a")
-    assert script(page, "return document.activeElement.id") == "finding-1"
-    wait_for(page, DRAWN, "finding-1-figure")
+    page.click(".overview a")
+    assert page.script("return document.activeElement.id") == "finding-1"
+    page.wait_for(DRAWN, "finding-1-figure")
     page.screenshot(Path(ARTEFACTS or tmp_path) / "report-finding.png")
 
-    click(page, "#finding-1 > .see a")
-    wait_for(page, DRAWN, "figure-layers")
+    page.click("#finding-1 > .see a")
+    page.wait_for(DRAWN, "figure-layers")
     select = Select(driver.find_element(By.ID, "figure-layers-choice"))
     assert select.first_selected_option.text == "Backward signal"
     assert driver.find_element(By.ID, "figure-layers-title").get_attribute("textContent") == "Backward signal"
     before = driver.find_element(By.ID, "figure-layers-words").text
     shown = "return document.querySelector('#figure-layers .plot').layout.yaxis.title.text"
-    assert script(page, shown) == "site, from input to output"
+    assert page.script(shown) == "site, from input to output"
 
     select.select_by_visible_text("Size of the gradient")
-    wait_for(page, f"{shown} === 'layer, from input to output'")
+    page.wait_for(f"{shown} === 'layer, from input to output'")
     assert driver.find_element(By.ID, "figure-layers-words").text != before
-    wait_for(page, "return document.querySelector('.announcement').textContent === 'Size of the gradient is shown.'")
+    page.wait_for("return document.querySelector('.announcement').textContent === 'Size of the gradient is shown.'")
     page.screenshot(Path(ARTEFACTS or tmp_path) / "report-figure.png")
 
 
 def test_figures_are_drawn_when_they_come_into_view_and_not_before(opened: Open) -> None:
     page = opened(runs.sick())
-    wait_for(page, "return window.Plotly !== undefined")
-    assert not script(page, DRAWN, "figure-layers")
-    bring_into_view(page, "figure-layers")
-    wait_for(page, DRAWN, "figure-layers")
+    page.wait_for("return window.Plotly !== undefined")
+    assert not page.script(DRAWN, "figure-layers")
+    page.bring_into_view("figure-layers")
+    page.wait_for(DRAWN, "figure-layers")
 
 
 def test_names_are_text_in_words_tables_and_figures(opened: Open) -> None:
@@ -121,17 +92,17 @@ def test_names_are_text_in_words_tables_and_figures(opened: Open) -> None:
     page = opened(
         runs.awkward_names(), (named(awkward), named("x" * 300), named("🔥_layer", rule="vanishing_gradient"))
     )
-    script(page, "for (const part of document.querySelectorAll('details')) part.open = true")
+    page.script("for (const part of document.querySelectorAll('details')) part.open = true")
     for anchor in ("finding-1", "finding-3", "layers", "figure-layers", "figure-depth"):
-        bring_into_view(page, anchor)
+        page.bring_into_view(anchor)
         time.sleep(0.1)
-    wait_for(page, DRAWN, "figure-depth")
-    wait_for(page, DRAWN, "figure-layers")
-    assert script(page, "return document.querySelectorAll('img, script[src], [onerror]').length") == 0
+    page.wait_for(DRAWN, "figure-depth")
+    page.wait_for(DRAWN, "figure-layers")
+    assert page.script("return document.querySelectorAll('img, script[src], [onerror]').length") == 0
     for part in (awkward, "🔥_layer", "two\\nlines", "x" * 300, "\\x1b[31mred"):
-        assert part in str(script(page, "return document.querySelector('table.layers').textContent")), part
+        assert part in str(page.script("return document.querySelector('table.layers').textContent")), part
     assert awkward in page.driver.find_element(By.ID, "finding-1").text
-    labels = str(script(page, "return document.querySelector('#figure-layers .main-svg').textContent"))
+    labels = str(page.script("return document.querySelector('#figure-layers .main-svg').textContent"))
     assert awkward in labels
     assert "🔥_layer" in labels
 
@@ -140,16 +111,16 @@ def test_the_keyboard_reaches_all_and_the_code_is_copied(opened: Open) -> None:
     page = opened(runs.sick())
     body = page.driver.find_element(By.TAG_NAME, "body")
     body.send_keys(Keys.TAB)
-    assert script(page, "return document.activeElement.textContent") == "Skip to the content"
+    assert page.script("return document.activeElement.textContent") == "Skip to the content"
     page.driver.switch_to.active_element.send_keys(Keys.ENTER)
-    wait_for(page, "return document.activeElement.id === 'content'")
+    page.wait_for("return document.activeElement.id === 'content'")
     page.driver.execute_cdp_cmd(
         "Browser.grantPermissions", {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
     )
     button = page.driver.find_element(By.CSS_SELECTOR, ".copy")
     code = page.driver.find_element(By.CSS_SELECTOR, ".code code").get_attribute("textContent")
     button.send_keys(Keys.ENTER)
-    wait_for(page, "return document.querySelector('.copy').textContent === 'Copied'")
+    page.wait_for("return document.querySelector('.copy').textContent === 'Copied'")
     asked = "navigator.clipboard.readText().then(arguments[0], () => arguments[0](null))"
     assert page.driver.execute_async_script(asked) in (code, None)
 
@@ -159,9 +130,9 @@ def test_a_figure_is_saved_as_a_picture(opened: Open, tmp_path: Path) -> None:
     folder = tmp_path / "downloads"
     folder.mkdir()
     page.driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(folder)})
-    bring_into_view(page, "figure-layers")
-    wait_for(page, DRAWN, "figure-layers")
-    click(page, "#figure-layers [data-does=save]")
+    page.bring_into_view("figure-layers")
+    page.wait_for(DRAWN, "figure-layers")
+    page.click("#figure-layers [data-does=save]")
     end = time.monotonic() + 30
     while not (found := list(folder.glob("*.png"))):
         assert time.monotonic() < end
@@ -173,14 +144,14 @@ def test_a_figure_is_saved_as_a_picture(opened: Open, tmp_path: Path) -> None:
 def test_figures_follow_the_colours_of_the_system(opened: Open, tmp_path: Path) -> None:
     page = opened(runs.sick())
     page.dark(False)
-    bring_into_view(page, "figure-layers")
-    wait_for(page, DRAWN, "figure-layers")
+    page.bring_into_view("figure-layers")
+    page.wait_for(DRAWN, "figure-layers")
     ink = "return getComputedStyle(document.querySelector('#figure-layers .ytick text')).fill"
-    light = script(page, ink)
+    light = page.script(ink)
     page.dark(True)
-    wait_for(page, f"{ink} !== arguments[0]", light)
+    page.wait_for(f"{ink} !== arguments[0]", light)
     assert light == "rgb(28, 33, 40)"
-    assert script(page, ink) == "rgb(230, 233, 238)"
+    assert page.script(ink) == "rgb(230, 233, 238)"
     page.screenshot(Path(ARTEFACTS or tmp_path) / "report-dark.png")
     page.dark(False)
 
@@ -188,20 +159,19 @@ def test_figures_follow_the_colours_of_the_system(opened: Open, tmp_path: Path) 
 def test_a_phone_scrolls_the_table_and_not_the_page(opened: Open, tmp_path: Path) -> None:
     page = opened(runs.awkward_names(), (named("<img src=x>"), DYING), width=390)
     for anchor in ("finding-1", "layers", "figure-loss", "figure-layers", "figure-depth", "recording"):
-        bring_into_view(page, anchor)
+        page.bring_into_view(anchor)
         time.sleep(0.2)
-    wait_for(page, DRAWN, "figure-depth")
-    assert script(page, "return document.documentElement.scrollWidth") == 390
-    assert script(page, "const box = document.querySelector('.scroll'); return box.scrollWidth > box.clientWidth")
-    bring_into_view(page, "layers")
+    page.wait_for(DRAWN, "figure-depth")
+    assert page.script("return document.documentElement.scrollWidth") == 390
+    assert page.script("const box = document.querySelector('.scroll'); return box.scrollWidth > box.clientWidth")
+    page.bring_into_view("layers")
     page.screenshot(Path(ARTEFACTS or tmp_path) / "report-phone.png")
 
 
 def test_print_draws_every_figure_and_opens_all_that_is_folded(opened: Open, tmp_path: Path) -> None:
     page = opened(runs.sick())
-    wait_for(page, "return window.Plotly !== undefined")
-    script(
-        page,
+    page.wait_for("return window.Plotly !== undefined")
+    page.script(
         """addEventListener("beforeprint", () => {
             const plots = [...document.querySelectorAll(".plot")];
             window.atPrint = {
@@ -214,11 +184,11 @@ def test_print_draws_every_figure_and_opens_all_that_is_folded(opened: Open, tmp
     )
     printed = page.driver.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})
     assert base64.b64decode(printed["data"]).startswith(b"%PDF")
-    found = json.loads(str(script(page, "return JSON.stringify(window.atPrint)")))
+    found = json.loads(str(page.script("return JSON.stringify(window.atPrint)")))
     assert found["drawn"] == found["all"] > 4
     assert found["folded"] == 0
     assert found["wide"] <= 680
-    wait_for(page, "return document.querySelectorAll('details[open]').length === 0")
+    page.wait_for("return document.querySelectorAll('details[open]').length === 0")
     (Path(ARTEFACTS or tmp_path) / "report.pdf").write_bytes(base64.b64decode(printed["data"]))
 
 
@@ -226,11 +196,11 @@ def test_print_draws_every_figure_and_opens_all_that_is_folded(opened: Open, tmp
 def test_axe_finds_no_serious_fault(opened: Open, dark: bool) -> None:
     page = opened(runs.sick())
     page.dark(dark)
-    script(page, "for (const part of document.querySelectorAll('details')) part.open = true")
+    page.script("for (const part of document.querySelectorAll('details')) part.open = true")
     for anchor in ("finding-1", "finding-8", "layers", "figure-loss", "figure-layers", "figure-depth", "recording"):
-        bring_into_view(page, anchor)
+        page.bring_into_view(anchor)
         time.sleep(0.2)
-    wait_for(page, DRAWN, "figure-depth")
+    page.wait_for(DRAWN, "figure-depth")
     # The page's own policy lets no other script run, so axe comes in through the debugger.
     source = files("axe_core_python").joinpath("axe.min.js").read_text(encoding="utf-8")
     page.driver.execute_cdp_cmd("Runtime.evaluate", {"expression": source})
@@ -254,17 +224,16 @@ def test_words_and_tables_are_there_without_javascript(opened: Open, seen: Brows
 @pytest.mark.parametrize("name", ["healthy", "not_finite", "cut_off", "nothing_recorded"])
 def test_every_figure_of_an_odd_run_is_drawn(opened: Open, name: str) -> None:
     page = opened(getattr(runs, name)(), ())
-    anchors = script(page, "return [...document.querySelectorAll('.figure')].map((slot) => slot.id)")
+    anchors = page.script("return [...document.querySelectorAll('.figure')].map((slot) => slot.id)")
     assert isinstance(anchors, list)
     for anchor in anchors:
-        bring_into_view(page, anchor)
-        wait_for(page, DRAWN, anchor)
+        page.bring_into_view(anchor)
+        page.wait_for(DRAWN, anchor)
         choices = page.driver.find_elements(By.CSS_SELECTOR, f"#{anchor}-choice option")
         for index in range(len(choices)):
             Select(page.driver.find_element(By.ID, f"{anchor}-choice")).select_by_index(index)
             key = choices[index].get_attribute("value")
-            wait_for(
-                page,
+            page.wait_for(
                 "return document.querySelector(`#${arguments[0]} .plot`).dataset.drawn === arguments[1]",
                 anchor,
                 key,

@@ -13,6 +13,7 @@ from gradscope.report.wording import (
     legend,
     magnitude,
     metric,
+    overhead_text,
     percentage,
     saturation,
     shortened,
@@ -65,6 +66,16 @@ def test_a_shortened_name_fits_and_stays_on_one_line(name: str, cells: int) -> N
     short = shortened(name, cells)
     assert cell_len(short) <= cells
     assert short.isprintable()
+
+
+@given(st.floats(0, 1e12))
+def test_an_overhead_takes_five_characters_at_most_and_never_reads_as_less_than_it_nearly_is(fraction: float) -> None:
+    text = overhead_text(fraction)
+    assert len(text) <= 5
+    if not text.startswith(">"):
+        assert abs(float(text.rstrip("%")) - 100 * fraction) <= (0.051 if fraction < 0.0995 else 0.51)
+    else:
+        assert fraction > 9.99
 
 
 def test_a_name_that_fits_is_left_alone() -> None:

@@ -17,7 +17,7 @@ from gradscope.histogram import histogram
 from gradscope.network import Network, Role, Site, Variable
 from gradscope.records import Costs, EpochRecord, FindingsNote, NetworkChange, Record, Session, SessionEnd, StepRecord
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, UNITS
-from gradscope.store.events import Reading, Writing, decode, encode
+from gradscope.store.events import TEXT_TAGS, Reading, Writing, decode, encode, record_of
 from gradscope.store.layout import ARRAYS
 
 Event: Any = getattr(event_pb2, "Event")  # noqa: B009 - a generated module, whose classes no type checker sees
@@ -142,6 +142,20 @@ def test_a_tag_never_holds_two_shapes_but_units_of_several_lengths(records: list
 
 def test_a_whole_training_is_written_and_read() -> None:
     assert_same(decoded(encoded(healthy())[0])[0], healthy())
+
+
+@given(sessions | epochs | ends | notes | st.builds(NetworkChange, steps, times, networks()))
+def test_a_text_is_the_same_record_whatever_brought_it(record: Any) -> None:
+    event = Event.FromString(encoded([record])[0][-1])
+    value = event.summary.value[0]
+    text = value.tensor.string_val[0].decode()
+    assert value.tag in TEXT_TAGS
+    assert repr(record_of(value.tag, event.step, event.wall_time, text)) == repr(record)  # NaN equals NaN so
+
+
+def test_a_tag_of_numbers_holds_no_text() -> None:
+    with pytest.raises(ValueError, match="'gradscope/epoch' holds no record that is a text"):
+        record_of("gradscope/epoch", 0, 0.0, "{}")
 
 
 # --- what lies in the file ---

@@ -15,8 +15,8 @@ from gradscope.records import Record, Session, StepRecord
 from gradscope.store import follow
 from gradscope.store.event_files import event_files, read_records
 from gradscope.store.event_sink import EventFileSink
-from gradscope.store.follow import Following, Place, read_on, whole_size
-from gradscope.store.tfrecord import framed, unframed
+from gradscope.store.follow import Following, Place, read_on
+from gradscope.store.tfrecord import HEADER_SIZE, framed, unframed
 
 
 def seen(records: Sequence[Record]) -> list[tuple[str, int, float]]:
@@ -39,10 +39,9 @@ def read_all(following: Following) -> tuple[list[Record], Following]:
 
 def test_a_run_that_does_not_exist_yet_has_no_records_and_is_met_when_it_appears(tmp_path: Path) -> None:
     records, following = read_on(Following(tmp_path / "mlp"))
-    assert (records, following.has_begun) == ([], False)
+    assert (records, following.places) == ([], {})
     write(tmp_path / "mlp", healthy())
     records, following = read_on(following)
-    assert following.has_begun
     assert seen(records) == seen(read_records(tmp_path / "mlp").records)
 
 
@@ -75,12 +74,11 @@ def test_a_record_is_left_until_its_last_byte_has_come(tmp_path: Path) -> None:
     file.write_bytes(whole[:-1])
     records, following = read_on(Following(tmp_path / "cut"))
     assert seen(records) == seen(healthy()[:-1])
-    assert following.places[file].pending > 0
     with file.open("ab") as stream:
         stream.write(whole[-1:])
     records, following = read_on(following)
     assert seen(records) == seen(healthy()[-1:])
-    assert following.places[file] == Place(len(whole), 0, following.places[file].reading)
+    assert following.places[file] == Place(len(whole), following.places[file].decoding)
     assert following.lost == ()
 
 
@@ -105,10 +103,11 @@ def test_wherever_the_reads_fall_the_records_are_the_same(
 def test_a_hole_that_a_file_system_has_not_filled_yet_is_waited_for(tmp_path: Path) -> None:
     file = only_file(write(tmp_path, healthy()))
     content = file.read_bytes()
-    last = whole_size(content[:-1])
+    last = unframed(content[:-1]).size
     file.write_bytes(content[:last] + bytes(len(content) - last))
     records, following = read_on(Following(tmp_path))
     assert len(records) == len(healthy()) - 1
+    assert following.lost == ()
     file.write_bytes(content)
     assert seen(read_on(following)[0]) == seen(healthy()[-1:])
 
@@ -129,7 +128,7 @@ def test_a_file_that_vanishes_is_forgotten_and_what_comes_in_its_place_is_read(t
     following = read_on(Following(tmp_path))[1]
     file.unlink()
     records, following = read_on(following)
-    assert (records, following.has_begun) == ([], False)
+    assert (records, following.places) == ([], {})
     write(tmp_path, sick())
     assert seen(read_on(following)[0]) == seen(sick())
 
@@ -162,17 +161,52 @@ def test_damage_is_told_and_what_lies_behind_it_is_read(tmp_path: Path) -> None:
     assert len(records) == len(healthy()) - 1
     (said,) = following.lost
     assert "1 record is skipped, damaged" in said
+    assert following.lost == read_records(tmp_path).lost
 
 
-def test_a_length_that_is_damaged_neither_ends_the_following_nor_makes_it_spin(tmp_path: Path) -> None:
+def test_records_that_are_damaged_in_several_parts_of_a_file_are_told_as_the_reader_tells_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follow, "CHUNK", 1000)
+    file = only_file(write(tmp_path, healthy()))
+    content = bytearray(file.read_bytes())
+    for place in (len(content) // 3, len(content) - 20):
+        content[place] ^= 1
+    file.write_bytes(content)
+    lost = read_all(Following(tmp_path))[1].lost
+    assert "2 records are skipped" in lost[0]
+    assert lost == read_records(tmp_path).lost
+
+
+@pytest.mark.parametrize("flipped", [0, 2, 7, 8, 11])
+@pytest.mark.parametrize("chunk", [1000, 4 << 20])
+def test_a_length_that_is_damaged_is_told_and_ends_the_reading_but_does_not_make_it_spin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, flipped: int, chunk: int
+) -> None:
+    monkeypatch.setattr(follow, "CHUNK", chunk)
+    file = only_file(write(tmp_path, healthy()))
+    content = bytearray(file.read_bytes())
+    last = unframed(bytes(content[:-1])).size
+    content[last + flipped] ^= 1
+    file.write_bytes(content)
+    records, following = read_all(Following(tmp_path))
+    assert seen(records) == seen(healthy()[:-1])
+    assert following.lost == read_records(tmp_path).lost
+    assert f"nothing behind byte {last} can be read, {len(content) - last} bytes" in following.lost[0]
+    again, following = read_on(following)
+    assert (again, following.is_behind) == ([], False)
+    assert len(following.lost) == 1
+
+
+def test_a_length_is_judged_once_its_checksum_has_come(tmp_path: Path) -> None:
     file = only_file(write(tmp_path, healthy()))
     content = file.read_bytes()
-    first = whole_size(content[: len(framed(b"")) + int.from_bytes(content[:8], "little")])
-    file.write_bytes(content[:first] + b"\xff" * 8 + content[first + 8 :])
-    records, following = read_all(Following(tmp_path))
-    assert records == []
-    assert not following.is_behind
-    assert following.places[file].pending == len(content) - first
+    last = unframed(content[:-1]).size
+    file.write_bytes(content[:last] + b"\xff" * (HEADER_SIZE - 1))
+    following = read_on(Following(tmp_path))[1]
+    assert following.lost == ()
+    file.write_bytes(content[:last] + b"\xff" * HEADER_SIZE)
+    assert "the length of a record is damaged" in read_on(following)[1].lost[0]
 
 
 def test_a_run_of_a_newer_major_version_is_refused_by_name(tmp_path: Path) -> None:

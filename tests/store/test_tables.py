@@ -407,6 +407,28 @@ def test_a_directory_that_holds_something_else_is_refused(tmp_path: Path) -> Non
         run.to_parquet(tmp_path / "csv")
 
 
+@pytest.mark.parametrize("content", ["mine", "", '{"schema": "another"}'])
+def test_a_file_that_is_no_export_is_not_replaced_by_json_and_an_export_is(tmp_path: Path, content: str) -> None:
+    run, file = Run(frames_of(healthy())), tmp_path / "note.txt"
+    file.write_text(content)
+    with pytest.raises(WriterError, match="is no export of gradscope, so it is not replaced"):
+        run.to_json(file)
+    assert file.read_text() == content
+    assert list(tmp_path.iterdir()) == [file]
+    run.to_json(tmp_path / "run.json")
+    Run(frames_of(sick()), name="other").to_json(tmp_path / "run.json")
+    assert [each["run"] for each in read_json(tmp_path / "run.json")["runs"]] == ["other"]
+
+
+def test_csv_takes_the_place_of_an_export_of_a_newer_minor_version_with_its_schema(tmp_path: Path) -> None:
+    run, file = Run(frames_of(healthy())), tmp_path / "_schema.json"
+    run.to_csv(tmp_path)
+    ours = file.read_text()
+    file.write_text(ours.replace('"version": "1.0"', '"version": "1.7"'))
+    run.to_csv(tmp_path)
+    assert file.read_text() == ours
+
+
 def test_a_dataset_of_another_major_version_is_never_mixed_and_a_newer_minor_keeps_its_schema(dataset: Path) -> None:
     file = dataset / "_schema.json"
     ours = file.read_text()
@@ -453,6 +475,12 @@ def test_csv_quotes_what_needs_it_and_keeps_line_breaks(tmp_path: Path) -> None:
     text = (tmp_path / "layers.csv").read_bytes()
     assert text.startswith(b"run,layer,position,")
     assert pd.read_csv(io.BytesIO(text))["layer"].tolist() == [row["layer"] for row in rows]
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@a"])
+def test_csv_gives_back_a_name_that_a_spreadsheet_takes_for_a_formula(tmp_path: Path, name: str) -> None:
+    write_csv(tmp_path, [(name, exported(healthy()))])
+    assert {row["run"] for row in read_csv(tmp_path, "steps")} == {name}
 
 
 def test_json_holds_all_runs_and_says_what_the_columns_mean(tmp_path: Path) -> None:

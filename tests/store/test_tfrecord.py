@@ -44,6 +44,8 @@ def test_a_file_cut_anywhere_gives_every_whole_record_and_tells_the_rest(payload
     assert list(content.payloads) == payloads[:complete]
     rest = cut - ends[complete]
     assert content.lost == ((f"the last {rest} bytes are an unfinished record",) if rest else ())
+    assert (content.size, content.rest) == (ends[complete], rest)
+    assert content.ending == ("unfinished" if rest else "whole")
 
 
 @given(st.lists(st.binary(max_size=30), min_size=1, max_size=6), st.data())

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 from gradscope.diagnose.finding import Finding, Severity
-from gradscope.report.comparing.comparison import Comparison, FindingChange, Kind
+from gradscope.report.comparing.comparison import KINDS, Comparison, FindingChange, Kind
 from gradscope.report.comparing.pictures import PLACES, Pictures, place_in
-from gradscope.report.comparing.words import by_finding, which_runs
+from gradscope.report.comparing.words import KIND_WORDS, by_finding, lacking_layer, which_runs
 from gradscope.report.findings import followed
 from gradscope.report.page.finding_figures import place_of
 from gradscope.report.page.panels import LAYERS
 from gradscope.report.wording import printable
-
-TITLES: Final[Mapping[Kind, str]] = {
-    "gained": "Gained",
-    "worse": "Of higher severity",
-    "lost": "Lost",
-    "milder": "Of lower severity",
-}
-"""In the order in which they are shown."""
-
-_DEPTH_CHOICES: Final = {"activation/whole": "depth/activations.sample_std"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +22,12 @@ class Link:
     Attributes:
         anchor: Of the figure.
         title: What the figure shows.
-        choice: Key of the figure to choose there; ``""`` for none.
         statistic: The statistic to choose of two heatmaps side by side; ``""`` for none.
         run: Which of the runs to show at the right of them.
     """
 
     anchor: str
     title: str
-    choice: str = ""
     statistic: str = ""
     run: int = 0
 
@@ -90,13 +77,13 @@ def finding_groups(comparison: Comparison, shown: Pictures) -> list[Group]:
     """Return the findings that are not the same: gained ones first, the severest first within each kind."""
     groups: list[Group] = []
     number = 0
-    for kind, title in TITLES.items():
+    for kind in KINDS:
         articles: list[Article] = []
         for changes in by_finding(change for change in comparison.finding_changes if change.kind == kind):
             number += 1
             articles.append(_article(f"finding-{number}", changes, comparison, shown))
         if articles:
-            groups.append(Group(kind, title, tuple(articles)))
+            groups.append(Group(kind, KIND_WORDS[kind].capitalize(), tuple(articles)))
     return groups
 
 
@@ -109,7 +96,6 @@ def wanted_statistics(comparison: Comparison) -> set[str]:
 def _article(anchor: str, changes: Sequence[FindingChange], comparison: Comparison, shown: Pictures) -> Article:
     first = changes[0]
     finding, runs = first.finding, tuple(change.run for change in changes)
-    lacking = "it has no such layer" if first.kind == "lost" else "the reference has no such layer"
     cause = followed(finding)
     return Article(
         id=anchor,
@@ -118,7 +104,7 @@ def _article(anchor: str, changes: Sequence[FindingChange], comparison: Comparis
         who=which_runs(runs, len(comparison.others)) if len(comparison.others) > 1 else "",
         runs=tuple(map(printable, runs)),
         told_of=printable(comparison.reference.name if first.kind == "lost" else first.run),
-        note="" if first.has_layer else lacking,
+        note=lacking_layer(first),
         cause=cause[0] if cause else "",
         link=_link(finding, runs, shown) if first.kind != "lost" else None,
     )
@@ -137,6 +123,4 @@ def _link(finding: Finding, runs: Sequence[str], shown: Pictures) -> Link | None
     there = next((each for each in shown.panels if each.id == PLACES.get(panel)), None)
     if there is None:
         return None
-    figures = {figure.key for figure in there.figures}
-    key = _DEPTH_CHOICES.get(choice, "")
-    return Link(there.id, there.title, choice=key if key in figures else "")
+    return Link(there.id, there.title)

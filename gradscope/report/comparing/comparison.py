@@ -14,11 +14,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
-import pandas as pd
-
-from gradscope.diagnose.finding import SEVERITIES, Finding, Severity, rank
+from gradscope.diagnose.finding import Finding, Severity, rank
 from gradscope.network import Network
 from gradscope.report.comparing.configuration import Difference, Settings
 from gradscope.report.overview.sweep import RunRow, Sweep
@@ -27,10 +25,15 @@ from gradscope.report.summary import NAN, Summary
 if TYPE_CHECKING:
     from os import PathLike
 
+    import pandas as pd
+
     from gradscope.store.read import Frames
 
-Kind: TypeAlias = Literal["gained", "lost", "worse", "milder"]
+Kind: TypeAlias = Literal["gained", "worse", "lost", "milder"]
 """What became of a finding: the reference lacks it, only the reference has it, or its severity is another."""
+
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+"""In the order in which they are shown: what is worse than in the reference comes first."""
 
 Scale: TypeAlias = Literal["fraction", "magnitude", "count"]
 """How a statistic is compared: by its difference, by its ratio, or by whether it is zero."""
@@ -46,11 +49,6 @@ STATISTICS: Final[Mapping[str, Scale]] = {
     "nonfinite_count": "count",
 }
 """What is compared of a layer: columns of `SiteRow`, and the spread of its activations over samples."""
-
-COLUMNS: Final = (
-    "run", "layer", "site", "statistic", "value", "reference", "difference", "ratio", "extent", "notable",
-)  # fmt: skip
-"""Columns of the frame of a comparison."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,28 +237,16 @@ class Comparison:
     @property
     def frame(self) -> pd.DataFrame:
         """One row a run, site and statistic: value, reference value, difference, ratio and whether it is notable."""
-        rows = [[getattr(change, column) for column in COLUMNS] for change in self.changes]
-        return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"notable": "bool"})
+        from gradscope.report.comparing.export import changes_frame  # it takes a Comparison apart
+
+        return changes_frame(self)
 
     @property
     def findings(self) -> pd.DataFrame:
         """One row a run and finding that differs: what became of it, severity here and in the reference."""
-        rows = [
-            {
-                "run": change.run,
-                "change": change.kind,
-                "rule": change.finding.rule,
-                "layer": change.finding.layer,
-                **_severities(change),
-                "message": change.finding.message,
-            }
-            for change in self.finding_changes
-        ]
-        columns = ["run", "change", "rule", "layer", "severity", "reference_severity", "message"]
-        frame = pd.DataFrame(rows, columns=columns)
-        for name in columns[4:6]:
-            frame[name] = pd.Categorical(frame[name], list(SEVERITIES), ordered=True)
-        return frame
+        from gradscope.report.comparing.export import finding_changes_frame
+
+        return finding_changes_frame(self)
 
     @cached_property
     def ranges(self) -> tuple[Range, ...]:
@@ -275,36 +261,9 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:  # Any: JSON values
         """Return the comparison as JSON values, but for numbers that are not finite."""
-        return {
-            "reference": self.reference.name,
-            "limits": {"ratio": self.ratio, "difference": self.difference},
-            "runs": self.sweep.to_json()["runs"],
-            "findings": [
-                {
-                    "run": change.run,
-                    "change": change.kind,
-                    **_severities(change),
-                    "has_layer": change.has_layer,
-                    "finding": change.finding.to_json(),
-                }
-                for change in self.finding_changes
-            ],
-            "settings": [
-                {
-                    "name": difference.name,
-                    "layers": list(difference.layers),
-                    "values": dict(zip((side.name for side in self.sides), difference.values, strict=True)),
-                }
-                for difference in self.differences
-            ],
-            "layers": [{column: getattr(change, column) for column in COLUMNS} for change in self.changes],
-            "unmatched": [
-                {"run": item.run, "key": item.key, "present": item.present, "missing": item.missing,
-                 "reason": item.reason}
-                for item in self.unmatched
-            ],
-            "left_out": [{"run": run, "reason": reason} for run, reason in self.left_out.items()],
-        }  # fmt: skip
+        from gradscope.report.comparing.export import comparison_json
+
+        return comparison_json(self)
 
     def report(self, path: str | PathLike[str], *, force: bool = False) -> Path:
         """Write the comparison as one page that needs nothing else, and return where it is.
@@ -339,12 +298,6 @@ class Comparison:
 
     def _repr_html_(self) -> str:
         return f"<pre>{html.escape(str(self))}</pre>"
-
-
-def _severities(change: FindingChange) -> dict[str, Severity | None]:
-    here = None if change.kind == "lost" else change.finding.severity
-    there = change.finding.severity if change.kind == "lost" else change.before and change.before.severity
-    return {"severity": here, "reference_severity": there}
 
 
 def _range(changes: Sequence[Change]) -> Range:

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 from gradscope.network import Layer, Network
+from gradscope.report.flat_names import flat
 
 if TYPE_CHECKING:
     from gradscope.store.read import Frames
@@ -56,22 +57,6 @@ def settings_of(frames: Frames) -> Settings:
     last = {f"recording.{name}": value for name, value in recording.items()}
     last |= {f"version.{name}": value for name, value in frames.network.versions.items()}
     return settings | {("", name): value for name, value in last.items()}
-
-
-def flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return ``values`` without nesting, the names of inner ones joined by dots.
-
-    Example:
-        >>> flat({"lr": 0.1, "model": {"depth": 4}})
-        {'lr': 0.1, 'model.depth': 4}
-    """
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            found |= {f"{name}.{key}": item for key, item in flat(cast("Mapping[str, Any]", value)).items()}
-        else:
-            found[name] = value
-    return found
 
 
 def differences(runs: Sequence[Settings]) -> list[Difference]:

@@ -5,14 +5,23 @@ Findings are matched by rule and layer, numbers of sites by the site's key, numb
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from gradscope.diagnose.finding import Finding, rank
 from gradscope.errors import ArgumentError, MissingTableError
-from gradscope.report.comparing.comparison import STATISTICS, Change, Comparison, FindingChange, Scale, Side, Unmatched
+from gradscope.nearest import nearest, question
+from gradscope.report.comparing.comparison import (
+    KINDS,
+    STATISTICS,
+    Change,
+    Comparison,
+    FindingChange,
+    Scale,
+    Side,
+    Unmatched,
+)
 from gradscope.report.comparing.configuration import differences, settings_of
 from gradscope.report.overview.sweep import RunRow
 from gradscope.report.summary import NAN, SiteRow, Summary
@@ -72,8 +81,7 @@ def compared(
 def _side_named(sides: Sequence[Side], name: str) -> Side:
     by_name = {side.name: side for side in sides}
     if name not in by_name:
-        near = difflib.get_close_matches(name, by_name, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else f" The runs are: {', '.join(list(by_name)[:8])}."
+        hint = question(nearest(name, by_name)) or f" The runs are: {', '.join(list(by_name)[:8])}."
         raise ArgumentError(f"reference={name!r} is none of the runs.{hint}")
     return by_name[name]
 
@@ -99,8 +107,7 @@ def _finding_changes(reference: Side, side: Side) -> list[FindingChange]:
             changes.append(
                 FindingChange("lost", side.name, finding, None, finding.layer is None or finding.layer in layers)
             )
-    kinds = ("gained", "worse", "lost", "milder")
-    return sorted(changes, key=lambda change: (kinds.index(change.kind), -rank(change.finding.severity)))
+    return sorted(changes, key=lambda change: (KINDS.index(change.kind), -rank(change.finding.severity)))
 
 
 def _by_key(findings: Iterable[Finding]) -> dict[str, Finding]:

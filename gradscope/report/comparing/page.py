@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final
 
@@ -22,24 +21,14 @@ from gradscope.report.comparing.rows import MOST_SIDES, lack_lines, layer_tables
 from gradscope.report.comparing.words import compared_runs, few, headline, points
 from gradscope.report.html import FEW_RECORDS
 from gradscope.report.page.facts import Fact
-from gradscope.report.page.panels import FigureStore
-from gradscope.report.page.rendering import SEVERITY_SYMBOLS, moment, rendered
+from gradscope.report.page.figure_store import FigureStore
+from gradscope.report.page.rendering import SEVERITY_SYMBOLS, PageHead, moment, rendered
 from gradscope.report.wording import printable, shortened
 
 _MOST_ARTICLES: Final = 8
 _MOST_NAMES: Final = 12
 _NAME_CELLS: Final = 32
 _UNLIKE: Final = 1.1
-
-
-@dataclass(frozen=True, slots=True)
-class PageHead:
-    """The sentence at the top: ``level`` is a severity or ``fine``; ``lines`` say what to bear in mind."""
-
-    level: str
-    symbol: str
-    text: str
-    lines: tuple[str, ...]
 
 
 def comparison_html(comparison: Comparison, *, now: datetime) -> str:

@@ -18,20 +18,10 @@ from gradscope.report.comparing.comparison import Comparison, Side
 from gradscope.report.comparing.words import few
 from gradscope.report.figures import common_limits, loss_comparison, profile_comparison, statistic_heatmap
 from gradscope.report.figures.grid import grid_of
-from gradscope.report.page.panels import (
-    DEPTH,
-    HEATMAP_COLUMNS,
-    LAYERS,
-    LOSS,
-    STATISTICS,
-    FigureStore,
-    PageFigure,
-    Panel,
-    ShownPanel,
-    Statistic,
-    extremes,
-    is_known,
-)
+from gradscope.report.page.figure_store import FigureStore, PageFigure, Panel, shown_panels
+from gradscope.report.page.figure_words import extremes, is_known
+from gradscope.report.page.panels import DEPTH, HEATMAP_COLUMNS, LAYERS, LOSS
+from gradscope.report.page.statistics import STATISTICS, Statistic
 from gradscope.report.wording import magnitude, number, shortened
 
 if TYPE_CHECKING:
@@ -111,7 +101,7 @@ class Pictures:
         notes: Which runs are not shown, and why.
     """
 
-    panels: tuple[ShownPanel, ...]
+    panels: tuple[Panel, ...]
     pair: ShownPair | None
     notes: tuple[str, ...]
 
@@ -136,8 +126,7 @@ def pictures(comparison: Comparison, store: FigureStore, wanted: Collection[str]
         Panel(LOSS, "Loss of the runs", "Loss", tuple(_losses(drawn))),
         Panel(DEPTH, "Through the depth of the model", "What", tuple(_profiles(drawn))),
     ]
-    shown = tuple(found for panel in panels if panel.figures and (found := store.panel(panel)) is not None)
-    return Pictures(shown, _pair(drawn, statistics, store), tuple(notes))
+    return Pictures(tuple(shown_panels(store, panels)), _pair(drawn, statistics, store), tuple(notes))
 
 
 def shown_sides(comparison: Comparison) -> tuple[list[Side], list[str]]:
@@ -335,5 +324,5 @@ def place_in(pair: ShownPair | None, key: str, runs: Sequence[str]) -> int | Non
     return next((at for at, run in enumerate(pair.runs) if run in runs and choice.right[at]), None)
 
 
-PLACES: Final = {LAYERS: "figure-pair", DEPTH: DEPTH, LOSS: LOSS}
-"""Where a comparison shows what the report of a run shows in each of its panels."""
+PLACES: Final = {LAYERS: "figure-pair", LOSS: LOSS}
+"""Where a comparison shows what the report of a run shows in the panels that findings refer to."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -19,7 +18,7 @@ from gradscope.report.comparing.words import (
     setting_value,
 )
 from gradscope.report.overview.sweep import RunRow, worst_first
-from gradscope.report.wording import UNKNOWN, metric, printable, shortened
+from gradscope.report.wording import UNKNOWN, metric, overhead_text, printable, shortened
 
 MOST_RUNS: Final = 14
 """Lines of the table of runs that are seen at once; the others are folded away."""
@@ -120,7 +119,7 @@ def _run_columns(comparison: Comparison) -> tuple[list[tuple[str, bool, _Text]],
     if not metrics:
         columns.append(("batch loss", True, lambda row: metric("loss", row.batch_loss)))
     columns.append(("steps", True, lambda row: f"{row.step_count:,}"))
-    columns.append(("overhead", True, lambda row: _share(row.overhead)))
+    columns.append(("overhead", True, lambda row: overhead_text(row.overhead)))
     if any(row.ended is False for row in sweep.rows):
         columns.append(("ended", False, lambda row: {None: UNKNOWN, True: "yes", False: "no"}[row.ended]))
     return columns, [*params[_MOST_COLUMNS:], *metrics[_MOST_COLUMNS:]]
@@ -132,12 +131,6 @@ def _param(name: str) -> _Text:
 
 def _metric(name: str) -> _Text:
     return lambda row: metric(name, row.metrics[name]) if name in row.metrics else UNKNOWN
-
-
-def _share(overhead: float) -> str:
-    if math.isnan(overhead):
-        return UNKNOWN
-    return f"{100 * overhead:.1f}%" if overhead < 0.0995 else f"{100 * overhead:.0f}%"
 
 
 # --- configuration ---

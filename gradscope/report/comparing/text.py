@@ -14,15 +14,17 @@ from rich.console import Console
 from rich.text import Text
 
 from gradscope.report.aligned import GAP, Column, table_lines, total_width
-from gradscope.report.comparing.comparison import STATISTICS, Comparison, FindingChange, Kind, Range
+from gradscope.report.comparing.comparison import KINDS, STATISTICS, Comparison, FindingChange, Range
 from gradscope.report.comparing.configuration import Difference
 from gradscope.report.comparing.words import (
+    KIND_WORDS,
     TITLES,
     VALUE_CELLS,
     Lack,
     by_finding,
     change_text,
     few,
+    lacking_layer,
     lacks,
     number_text,
     points,
@@ -36,12 +38,6 @@ from gradscope.report.overview.text import run_lines
 from gradscope.report.terminal import WIDTH, print_text, wrapped
 from gradscope.report.wording import printable, quoted, shortened
 
-_KINDS: Final[dict[Kind, str]] = {
-    "gained": "gained",
-    "worse": "of higher severity",
-    "lost": "lost",
-    "milder": "of lower severity",
-}
 _ROWS: Final = 12
 _FINDINGS: Final = 8
 _SETTINGS: Final = 12
@@ -98,11 +94,11 @@ def _findings(comparison: Comparison, width: int, limit: int | None) -> list[Tex
         same = len(comparison.reference.summary.findings)
         return [Text(f"Findings: the same in all runs ({number_of(same)}).")]
     lines: list[Text] = []
-    for kind, name in _KINDS.items():
+    for kind in KINDS:
         groups = by_finding(change for change in changes if change.kind == kind)
         if not groups:
             continue
-        lines += [Text(f"{number_of(len(groups))} {name}:", "bold")]
+        lines += [Text(f"{number_of(len(groups))} {KIND_WORDS[kind]}:", "bold")]
         shown = groups[:limit]
         lines += _indented((_found(group, comparison) for group in shown), width)
         hidden = len(groups) - len(shown)
@@ -114,14 +110,9 @@ def _found(group: Sequence[FindingChange], comparison: Comparison) -> str:
     finding, before = group[0].finding, group[0].before
     where = "" if finding.layer is None else f" in {shortened(finding.layer, NAME_CELLS)}"
     severity = finding.severity if before is None else f"{finding.severity}, was {before.severity}"
-    notes = (
-        []
-        if group[0].has_layer
-        else ["it has no such layer" if group[0].kind == "lost" else "the reference has no such layer"]
-    )
-    if len(comparison.others) > 1:
-        notes.insert(0, which_runs([change.run for change in group], len(comparison.others)))
-    noted = f" ({'; '.join(notes)})" if notes else ""
+    who = which_runs([change.run for change in group], len(comparison.others)) if len(comparison.others) > 1 else ""
+    notes = "; ".join(filter(None, (who, lacking_layer(group[0]))))
+    noted = f" ({notes})" if notes else ""
     return f"{severity}: {printable(finding.rule)}{where}{noted}"
 
 

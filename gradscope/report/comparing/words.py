@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
 from gradscope.diagnose.finding import rank
-from gradscope.report.comparing.comparison import STATISTICS, Change, Comparison, FindingChange, Kind
+from gradscope.report.comparing.comparison import KINDS, STATISTICS, Change, Comparison, FindingChange, Kind
 from gradscope.report.comparing.configuration import Difference
 from gradscope.report.findings import NAME_CELLS, number_of
 from gradscope.report.wording import UNKNOWN, magnitude, percentage, printable, shortened
@@ -25,6 +25,14 @@ TITLES: Final = {
 }
 """What each statistic is called where a person reads it."""
 
+KIND_WORDS: Final[Mapping[Kind, str]] = {
+    "gained": "gained",
+    "worse": "of higher severity",
+    "lost": "lost",
+    "milder": "of lower severity",
+}
+"""What became of findings, behind their number."""
+
 VALUE_CELLS: Final = 24
 """Columns that the value of a setting may take."""
 
@@ -36,8 +44,7 @@ _NAMES: Final = 3
 
 def headline(comparison: Comparison) -> str:
     """Return in a sentence how many findings are not the same, a finding of several runs counted once."""
-    kinds: tuple[Kind, ...] = ("gained", "lost", "worse", "milder")
-    count = {kind: len(by_finding(c for c in comparison.finding_changes if c.kind == kind)) for kind in kinds}
+    count = {kind: len(by_finding(c for c in comparison.finding_changes if c.kind == kind)) for kind in KINDS}
     if not comparison.finding_changes:
         same = len(comparison.reference.summary.findings)
         return f"The same {number_of(same)} in all runs" if same else "No findings in any of the runs"
@@ -45,9 +52,15 @@ def headline(comparison: Comparison) -> str:
         f"{number_of(count['gained'])} gained" if count["gained"] else "No finding gained",
         f"{count['lost']:,} lost" if count["lost"] else "none lost",
     ]
-    parts += [f"{count['worse']:,} of higher severity"] if count["worse"] else []
-    parts += [f"{count['milder']:,} of lower severity"] if count["milder"] else []
+    parts += [f"{count[kind]:,} {KIND_WORDS[kind]}" for kind in ("worse", "milder") if count[kind]]
     return ", ".join(parts)
+
+
+def lacking_layer(change: FindingChange) -> str:
+    """Return that the side without the finding has no such layer; ``""`` where it has."""
+    if change.has_layer:
+        return ""
+    return "it has no such layer" if change.kind == "lost" else "the reference has no such layer"
 
 
 def compared_runs(comparison: Comparison) -> str:

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from gradscope.errors import ArgumentError
+from gradscope.nearest import nearest
+from gradscope.network import Variable, main_variables
+from gradscope.report.decades import whole_decades
 from gradscope.schema import ACTIVATIONS, GRADIENTS, Column, Table
 
 Floats = NDArray[np.float64]
-
-MOST_DECADES: Final = 12
-"""Decades below the largest value that a log scale spans: sizes below are lost to every reader alike."""
-
-
-_ROUNDING: Final = 1e-6  # of a logarithm: 1e-6 in float32 is a little less, and needs no decade of its own
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -183,16 +179,6 @@ def limits_of(grids: Iterable[Grid]) -> tuple[float, float]:
     return (low, high) if low < high else (low - max(abs(low), 1.0) / 2, high + max(abs(high), 1.0) / 2)
 
 
-def whole_decades(values: Floats) -> tuple[float, float]:
-    """Return powers of ten around the values above zero, at least one decade and at most 12 apart."""
-    values = values[np.isfinite(values) & (values > 0)]
-    if not values.size:
-        return 1e-6, 1.0
-    high = math.ceil(math.log10(float(values.max())) - _ROUNDING)
-    low = max(math.floor(math.log10(float(values.min())) + _ROUNDING), high - MOST_DECADES)
-    return 10.0 ** min(low, high - 1), 10.0 ** min(high, 308)
-
-
 def compact(values: Floats) -> NDArray[np.floating[Any]]:
     """Return ``values`` as float32 where that can hold them: half the size in a page, and more than a screen shows."""
     largest = np.abs(values, where=np.isfinite(values), out=np.zeros(values.shape)).max(initial=0.0)
@@ -219,7 +205,7 @@ def _column(table: pd.DataFrame, kind: Table, statistic: str) -> Column:
         columns = ", ".join(map(str, table.columns)) or "none"
         raise ArgumentError(f"The table is neither activations nor gradients of a run. Its columns: {columns}.")
     if statistic not in table.columns or statistic in {column.name for column in kind.keys}:
-        near = difflib.get_close_matches(statistic, declared, n=3) or list(declared)
+        near = nearest(statistic, declared, count=3) or list(declared)
         raise ArgumentError(f"The table {kind.name!r} has no statistic {statistic!r}. Nearest: {', '.join(near)}.")
     return declared.get(statistic, Column(statistic, "", ""))  # a newer version may have written one unknown here
 
@@ -232,11 +218,9 @@ def _is_main(table: pd.DataFrame) -> NDArray[np.bool_]:
     seen = np.flatnonzero(first_row[:-1] >= 0)
     first = table.iloc[first_row[seen]]
     is_main = np.zeros(len(first_row), np.bool_)
-    best: dict[Any, tuple[int, int]] = {}
-    for code, layer, role in zip(seen.tolist(), first["layer"], first["role"], strict=True):
-        rank = {"kernel": 0, "embedding": 1}.get(role, 2), code
-        best[layer] = min(best.get(layer, rank), rank)
-    is_main[[code for _, code in best.values()]] = True
+    rows = zip(seen.tolist(), first["layer"], first["role"], strict=True)
+    codes = {Variable(names[code], layer, (), role): code for code, layer, role in rows}
+    is_main[[codes[main] for main in main_variables(codes).values()]] = True
     return is_main[variable]
 
 

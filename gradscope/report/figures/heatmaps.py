@@ -53,22 +53,74 @@ def statistic_heatmap(
 
 
 def saturation_heatmap(activations: pd.DataFrame, *, limits: Limits | None = None) -> go.Figure:
-    """Return where and when activations lie in the flat tails of their function."""
+    """Return where and when activations lie in the flat tails of their function.
+
+    Args:
+        activations: The run's table.
+        limits: Lowest and highest share of the colour scale; 0 to 1 where None.
+
+    Raises:
+        ArgumentError: If the table lacks the statistic or holds several runs.
+
+    Example:
+        >>> from gradscope.testing import run, stack
+        >>> saturation_heatmap(run(stack(depth=2)).activations).data[0].z.shape
+        (3, 12)
+    """
     return _heatmap(activations, "saturated_fraction", "Saturated entries", limits)
 
 
 def dead_unit_heatmap(activations: pd.DataFrame, *, limits: Limits | None = None) -> go.Figure:
-    """Return where and when units are inactive on every sample."""
+    """Return where and when units are inactive on every sample.
+
+    Args:
+        activations: The run's table.
+        limits: Lowest and highest share of the colour scale; 0 to 1 where None.
+
+    Raises:
+        ArgumentError: If the table lacks the statistic or holds several runs.
+
+    Example:
+        >>> from gradscope.testing import run, stack
+        >>> dead_unit_heatmap(run(stack(depth=2)).activations).data[0].z.shape
+        (3, 12)
+    """
     return _heatmap(activations, "dead_unit_fraction", "Dead units", limits)
 
 
 def gradient_heatmap(gradients: pd.DataFrame, *, limits: Limits | None = None) -> go.Figure:
-    """Return the size of the gradient of each layer, on a log scale."""
+    """Return the size of the gradient of each layer, on a log scale.
+
+    Args:
+        gradients: The run's table; of a layer its kernel is shown where it has one.
+        limits: Lowest and highest value of the colour scale; where None, whole powers of ten that hold all values.
+
+    Raises:
+        ArgumentError: If the table lacks the statistic or holds several runs.
+
+    Example:
+        >>> from gradscope.testing import run, stack
+        >>> gradient_heatmap(run(stack(depth=2)).gradients).data[0].z.shape
+        (3, 12)
+    """
     return _heatmap(gradients, "rms", "Gradient RMS", limits)
 
 
 def update_ratio_heatmap(gradients: pd.DataFrame, *, limits: Limits | None = None) -> go.Figure:
-    """Return how large each update is beside the weights it changes, on a log scale."""
+    """Return how large each update is beside the weights it changes, on a log scale.
+
+    Args:
+        gradients: The run's table; of a layer its kernel is shown where it has one.
+        limits: Lowest and highest value of the colour scale; where None, whole powers of ten that hold all values.
+
+    Raises:
+        ArgumentError: If the table lacks the statistic or holds several runs.
+
+    Example:
+        >>> from gradscope.testing import run, stack
+        >>> update_ratio_heatmap(run(stack(depth=2)).gradients).data[0].z.shape
+        (3, 12)
+    """
     return _heatmap(gradients, "update_to_weight_ratio", "Update-to-weight ratio", limits)
 
 

@@ -56,16 +56,18 @@ def distinct(names: Iterable[str]) -> list[str]:
     """Return each name wrapped, numbered where two look the same: axes merge categories that do.
 
     Example:
-        >>> distinct(["a", "b", "a"])
-        ['a', 'b', 'a (2)']
+        >>> distinct(["a", "b", "a"]), distinct(["a", "a", "a (2)"])
+        (['a', 'b', 'a (2)'], ['a', 'a (2)', 'a (2) (2)'])
     """
     seen: dict[str, int] = {}
-    labels: list[str] = []
+    labels: dict[str, None] = {}
     for name in names:
-        label = wrapped(name)
-        seen[label] = seen.get(label, 0) + 1
-        labels.append(label if seen[label] == 1 else f"{label} ({seen[label]})")
-    return labels
+        label = free = wrapped(name)
+        while free in labels:
+            seen[label] = seen.get(label, 1) + 1
+            free = f"{label} ({seen[label]})"
+        labels[free] = None
+    return list(labels)
 
 
 def listed(names: Sequence[str]) -> str:

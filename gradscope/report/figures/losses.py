@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from gradscope.diagnose.finding import Finding
 from gradscope.errors import ArgumentError
-from gradscope.report.figures.grid import Floats, check_one_run, compact, whole_decades
+from gradscope.report.decades import whole_decades
+from gradscope.report.figures.grid import Floats, check_one_run, compact
 from gradscope.report.figures.labels import STEP_TITLE, distinct, listed, log_scale, short, words
 from gradscope.report.figures.strip import finding_rows, step_row, strip_of
 from gradscope.report.figures.style import LEGEND_LINE, LINE_COLOURS, NEUTRAL, Spec, figure, run_styles
@@ -187,15 +188,17 @@ def _curve(
 
 
 def _extremes(values: Floats, most: int) -> NDArray[np.intp]:
-    """Return the places of the lowest and of the highest of each stretch of very many values, ``most`` at most."""
+    """Return the places of the lowest and of the highest of each stretch of very many values, ``most`` at most.
+
+    Of a stretch without any finite value one place is kept: the line has a gap there.
+    """
     size = -(-len(values) * 2 // most)
     starts = range(0, len(values), size)
     parts = [np.where(np.isfinite(part), part, np.nan) for part in (values[start : start + size] for start in starts)]
     places = {
         start + int(pick(part))
         for start, part in zip(starts, parts, strict=True)
-        if np.isfinite(part).any()
-        for pick in (np.nanargmin, np.nanargmax)
+        for pick in ((np.nanargmin, np.nanargmax) if np.isfinite(part).any() else (np.argmin,))
     }
     return np.array(sorted(places), np.intp)
 

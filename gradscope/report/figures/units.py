@@ -22,7 +22,7 @@ _MOST_COLUMNS: Final = 300
 _NEVER: Final = -1
 
 ACTIVE, STUCK, DEAD = 0, 1, 2
-_STATES: Final = (("active", "#B9D9EB"), ("stuck in one tail", "#E69F00"), ("dead", "#7B2D00"))
+_STATES: Final = (("active", "#6B93AC"), ("stuck in one tail", "#E69F00"), ("dead", "#7B2D00"))
 
 
 @dataclass(frozen=True, slots=True)

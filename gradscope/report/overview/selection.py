@@ -5,7 +5,6 @@ A condition is one comparison and never code: a name, an operator, a value.
 
 from __future__ import annotations
 
-import difflib
 import math
 import operator
 import re
@@ -15,6 +14,7 @@ from typing import Any, Final
 
 from gradscope.diagnose.finding import SEVERITIES
 from gradscope.errors import ArgumentError
+from gradscope.nearest import nearest, question
 from gradscope.report.overview.sweep import Sweep
 
 OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
@@ -96,8 +96,7 @@ def column_named(sweep: Sweep, name: str) -> str:
         ArgumentError: If not; it names the nearest.
     """
     if name not in sweep.columns:
-        near = difflib.get_close_matches(name, sweep.columns, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
+        hint = question(nearest(name, sweep.columns))
         more = len(sweep.columns) - _NAMES_SHOWN
         known = ", ".join(sweep.columns[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
         raise ArgumentError(f"There is no column {name!r}.{hint} The columns are: {known}.")

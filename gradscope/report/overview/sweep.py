@@ -14,7 +14,8 @@ from typing import Any, Final
 import pandas as pd
 
 from gradscope.diagnose.finding import SEVERITIES, Finding, rank
-from gradscope.report.comparing.configuration import flat
+from gradscope.report.flat_names import flat
+from gradscope.report.overhead import overhead
 from gradscope.report.summary import NAN, Summary
 
 COLUMNS: Final = (
@@ -67,7 +68,6 @@ def run_row(
 ) -> RunRow:
     """Return the row of the run that ``summary`` sums up."""
     costs, progress = summary.costs, summary.progress
-    recording = costs.early_seconds + costs.epoch_seconds + costs.running_seconds
     return RunRow(
         run=summary.name,
         worst=max(summary.findings, key=lambda finding: rank(finding.severity), default=None),  # the first of equals
@@ -78,7 +78,7 @@ def run_row(
         batch_loss=progress.last_loss,
         metrics=dict(progress.metrics),
         params=flat(params),
-        overhead=recording / costs.training_seconds if costs.training_seconds > 0 else NAN,
+        overhead=overhead(costs),
         setup_seconds=costs.setup_seconds,
         ended=ended,
         last_wall_time=last_wall_time,

@@ -13,7 +13,7 @@ from rich.text import Text
 from gradscope.report.aligned import GAP, Column, table_lines
 from gradscope.report.overview.sweep import COLUMNS, RunRow, Sweep
 from gradscope.report.terminal import WIDTH, print_text, wrapped
-from gradscope.report.wording import UNKNOWN, metric, percentage, printable, seconds, shortened
+from gradscope.report.wording import UNKNOWN, metric, overhead_text, printable, seconds, shortened
 
 _LEAST_RUN: Final = 10
 _LEAST_FINDING: Final = 20
@@ -70,7 +70,7 @@ def run_lines(
     names = [name for name in _METRICS if name in sweep.metric_names][:1] or ["batch_loss"]
     names = list(dict.fromkeys([*names, *(name for name in show if name not in _ALWAYS)]))
     asked = [_column(sweep, name) for name in names]
-    after = [Column(("over-", "head"), [_overhead(row) for row in rows])]
+    after = [Column(("over-", "head"), [overhead_text(row.overhead) for row in rows])]
     if any(row.ended is False for row in rows):
         after.append(Column(("ended",), [_ended(row) for row in rows], "left"))
     room = width - sum(column.width + GAP for column in (*before, *asked, *after))
@@ -136,12 +136,6 @@ def _worst(row: RunRow) -> str:
 
 def _more(row: RunRow) -> str:
     return f"+{row.finding_count - 1:,}" if row.finding_count > 1 else ""
-
-
-def _overhead(row: RunRow) -> str:
-    if math.isnan(row.overhead):
-        return UNKNOWN
-    return f"{100 * row.overhead:.1f}%" if row.overhead < 0.0995 else percentage(min(row.overhead, 9.99))
 
 
 def _ended(row: RunRow) -> str:

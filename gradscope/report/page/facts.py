@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradscope.network import Network
 from gradscope.records import Costs
-from gradscope.report.comparing.configuration import flat
+from gradscope.report.flat_names import flat
 from gradscope.report.page.rendering import moment
 from gradscope.report.summary import Summary
 from gradscope.report.wording import losses, metric, number, printable, seconds, shortened

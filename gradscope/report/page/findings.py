@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final
 from gradscope.diagnose.discover import known_rules
 from gradscope.diagnose.finding import Finding, at_least
 from gradscope.report.findings import FLOOR, following, grouped, number_of, steps
+from gradscope.report.page.figure_store import FigureStore, PageFigure, Panel
 from gradscope.report.page.finding_figures import figure_of, place_of
-from gradscope.report.page.panels import FigureStore, PageFigure, ShownPanel
 from gradscope.report.wording import printable
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ class Mark:
 
 
 def shown_findings(
-    findings: Sequence[Finding], frames: Frames, store: FigureStore, shown: Sequence[ShownPanel]
+    findings: Sequence[Finding], frames: Frames, store: FigureStore, shown: Sequence[Panel]
 ) -> Iterator[ShownFinding]:
     """Yield each finding that stands for itself, with what follows from it.
 

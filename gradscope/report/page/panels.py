@@ -1,16 +1,11 @@
-"""The figures of a page: which there are of a run, how each is read, and how many a page has room for.
-
-A figure is named by a key, so that a finding and the section of figures show the same one without holding it twice.
-"""
+"""The figures of a run: which there are, in which panels of its page, and how each is read."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import TYPE_CHECKING, Final
 
-import numpy as np
 import pandas as pd
 
 from gradscope.diagnose.finding import Finding
@@ -24,16 +19,15 @@ from gradscope.report.figures import (
     statistic_heatmap,
     unit_map,
 )
-from gradscope.report.figures.grid import Grid, grid_of
-from gradscope.report.page.embedded import EmbeddedFigure, embedded
+from gradscope.report.figures.grid import grid_of
+from gradscope.report.page.figure_store import PageFigure, Panel
+from gradscope.report.page.figure_words import extremes, is_known
+from gradscope.report.page.statistics import STATISTICS
 from gradscope.report.summary import Summary
-from gradscope.report.wording import losses, magnitude, number, percentage, shortened
+from gradscope.report.wording import losses, shortened
 
 if TYPE_CHECKING:
     from gradscope.store.read import Frames
-
-FIGURE_BUDGET: Final = 2_500_000
-"""Characters that all figures of a page may take together; with plotly.js, words and table it stays below 6 MB."""
 
 HEATMAP_COLUMNS: Final = 300
 """Columns of a heatmap: about two pixels each on a wide screen; more would only make the page heavy."""
@@ -41,134 +35,11 @@ HEATMAP_COLUMNS: Final = 300
 MOST_SITES: Final = 24
 """Layers of which a panel holds a figure each: those that findings name first, then some of every depth."""
 
-_NAME_CELLS: Final = 32
-
-
-@dataclass(frozen=True, slots=True)
-class PageFigure:
-    """One figure.
-
-    Attributes:
-        key: Tells it from the others of the page.
-        title: What it shows.
-        reading: How to read it, in a sentence.
-        words: What is to be seen in it, for whoever does not see it; ``""`` where there is nothing to say.
-        draw: Makes it; a figure of plotly.
-    """
-
-    key: str
-    title: str
-    reading: str
-    words: str
-    draw: Callable[[], Any]  # Any: plotly has no types
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """A place for one figure at a time, of several to choose from.
-
-    Attributes:
-        id: Its anchor in the page.
-        title: What stands above it.
-        label: What is chosen, such as ``Statistic``; not shown where there is one figure only.
-        figures: The first is shown first.
-        left_out: Titles of those that it might show and does not.
-    """
-
-    id: str
-    title: str
-    label: str
-    figures: tuple[PageFigure, ...]
-    left_out: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class ShownPanel:
-    """A panel whose figures are in the page, and the titles of those that were left out."""
-
-    id: str
-    title: str
-    label: str
-    figures: tuple[PageFigure, ...]
-    left_out: tuple[str, ...]
-
-
-class FigureStore:
-    """The figures that a page holds: each is made once, and none once they would take more than the budget.
-
-    Args:
-        budget: Characters that all may take together.
-    """
-
-    def __init__(self, budget: int = FIGURE_BUDGET) -> None:
-        self.figures: dict[str, EmbeddedFigure] = {}
-        self._left = budget
-
-    def holds(self, figure: PageFigure) -> bool:
-        """Return whether ``figure`` is in the page; it is put there first if there is room."""
-        if figure.key not in self.figures:
-            made = embedded(figure.draw(), f"f{len(self.figures) + 1}")
-            if len(made.json) > self._left:
-                return False
-            self.figures[figure.key] = made
-            self._left -= len(made.json)
-        return True
-
-    def panel(self, panel: Panel) -> ShownPanel | None:
-        """Return ``panel`` with the figures that there is room for; None where there is room for none."""
-        kept = tuple(figure for figure in panel.figures if self.holds(figure))
-        left_out = (*panel.left_out, *(figure.title for figure in panel.figures if figure not in kept))
-        return ShownPanel(panel.id, panel.title, panel.label, kept, left_out) if kept else None
-
-
-@dataclass(frozen=True, slots=True)
-class Statistic:
-    """A column that a page shows over all layers."""
-
-    table: str
-    name: str
-    title: str
-    reading: str
-
-    @property
-    def key(self) -> str:
-        """Of its figure."""
-        return f"{self.table}.{self.name}"
-
-
-_SHADE = "A row is a layer, from the input at the top; time runs to the right; the brighter, the larger."
-
-STATISTICS: Final = (
-    Statistic("gradients", "rms", "Size of the gradient", f"{_SHADE} Rows that darken to the top: it vanishes."),
-    Statistic("activations", "backward_rms", "Backward signal", f"{_SHADE} Rows that darken to the top: it vanishes."),
-    Statistic(
-        "activations",
-        "saturated_fraction",
-        "Saturation",
-        f"{_SHADE} Bright in a sigmoid or tanh: no gradient passes there. About half is usual for ReLU.",
-    ),
-    Statistic("activations", "dead_unit_fraction", "Dead units", f"{_SHADE} A row that brightens loses units."),
-    Statistic(
-        "gradients", "update_to_weight_ratio", "Update over weight", f"{_SHADE} Around 1e-3 is usual for most layers."
-    ),
-    Statistic(
-        "activations",
-        "sample_std",
-        "Spread over samples",
-        f"{_SHADE} Rows that darken to the bottom: all samples look alike there.",
-    ),
-    Statistic("activations", "rms", "Size of the activations", f"{_SHADE} Rows that brighten steadily: it explodes."),
-    Statistic("activations", "mean", "Mean of the activations", f"{_SHADE} Far from 0: the layer is not centred."),
-    Statistic(
-        "activations", "zero_fraction", "Zero activations", f"{_SHADE} 100% is a layer that passes nothing forward."
-    ),
-    Statistic(
-        "activations", "nonfinite_count", "NaN and infinity", f"{_SHADE} The first bright cell is where they came from."
-    ),
-)
 LAYERS: Final = "figure-layers"
 DEPTH: Final = "figure-depth"
 LOSS: Final = "figure-loss"
+
+_NAME_CELLS: Final = 32
 
 
 def panels(frames: Frames, findings: Sequence[Finding], summary: Summary) -> list[Panel]:
@@ -196,11 +67,6 @@ def cost_figure(frames: Frames) -> PageFigure | None:
         return None
     reading = "What recording took beside what the training took. The training itself is not changed by it."
     return PageFigure("overhead", "What recording cost", reading, "", lambda: overhead(frames.steps, frames.costs))
-
-
-def shown_panels(store: FigureStore, found: Iterable[Panel]) -> list[ShownPanel]:
-    """Return the panels of which ``store`` has room for a figure, with those figures."""
-    return [shown for panel in found if (shown := store.panel(panel)) is not None]
 
 
 # --- the figures of a run ---
@@ -312,28 +178,3 @@ def unit_map_figure(frames: Frames, site: str) -> PageFigure:
         "",  # the figure's own note counts them
         lambda: unit_map(units, site, unit_count=count, last_step=last),
     )
-
-
-# --- words ---
-
-
-def is_known(table: pd.DataFrame, statistic: str) -> bool:
-    """Return whether ``table`` holds any number of ``statistic``."""
-    return statistic in table.columns and bool(table[statistic].notna().any())
-
-
-def extremes(grid: Grid, until: float = math.inf) -> str:
-    """Return which layers have the least and the most at the last record that holds any, at step ``until`` at most."""
-    known = np.flatnonzero(~np.isnan(grid.numbers).all(axis=0) & (grid.first <= until))
-    if not known.size:
-        return ""
-    last = grid.numbers[:, known[-1]]
-    said = percentage if grid.column.unit == "fraction" else magnitude if grid.is_log else number
-    low, high = int(np.nanargmin(last)), int(np.nanargmax(last))
-    lowest, highest = said(float(last[low])), said(float(last[high]))
-    names = [shortened(name, _NAME_CELLS) for name in grid.names]
-    step = f"At step {int(grid.first[known[-1]]):,}"
-    if lowest == highest:
-        is_only = np.count_nonzero(~np.isnan(last)) == 1
-        return f"{step}: {lowest} in {names[low] if is_only else 'all layers'}."
-    return f"{step}: lowest in {names[low]} ({lowest}), highest in {names[high]} ({highest})."

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -26,6 +27,23 @@ _POLICY: Final = (
     "default-src 'none'; style-src 'unsafe-inline'; img-src data: blob:; base-uri 'none'; form-action 'none'; "
     "script-src {scripts}"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class PageHead:
+    """The sentence at the top of a page.
+
+    Attributes:
+        level: A severity; ``fine`` where nothing is wrong, ``unknown`` where nothing can be said.
+        symbol: The level as a character.
+        text: The sentence.
+        lines: What to bear in mind, a sentence each.
+    """
+
+    level: str
+    symbol: str
+    text: str
+    lines: tuple[str, ...]
 
 
 def rendered(

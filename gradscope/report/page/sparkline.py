@@ -15,6 +15,8 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
+from gradscope.report.decades import whole_decades
+
 Floats = NDArray[np.float64]
 
 WIDTH: Final = 64
@@ -23,7 +25,6 @@ POINTS: Final = 40
 """Most points of a line: more would lie closer to one another than a pixel and a half."""
 
 _MARGIN: Final = 2.0
-_MOST_DECADES: Final = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +66,8 @@ def log_axis(values: Floats) -> Axis:
         >>> log_axis(np.array([2e-3, 5e-3, 0.0, np.nan]))
         Axis(low=0.001, high=0.01, log=True)
     """
-    positive = values[np.isfinite(values) & (values > 0)]
-    if not positive.size:
-        return Axis(1.0, 10.0, log=True)
-    low, high = math.floor(math.log10(positive.min())), math.ceil(math.log10(positive.max()))
-    high = max(high, low + 1)
-    return Axis(10.0 ** max(low, high - _MOST_DECADES), 10.0**high, log=True)
+    low, high = whole_decades(values)
+    return Axis(low, high, log=True)
 
 
 def pooled(values: Floats, points: int = POINTS, extreme: Literal["high", "low"] = "high") -> Floats:

@@ -15,13 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.text import Text
 
+from gradscope.report.decades import whole_decades
 from gradscope.report.terminal import encodable
 from gradscope.report.wording import magnitude, percentage
 
 LEAST_DECADES: Final = 2
 """Powers of ten that a scale spans at least: a hum of a few percent must not look like an alarm."""
-MOST_DECADES: Final = 12
-"""Powers of ten that a scale spans at most below its largest value; what is smaller is drawn as the smallest."""
 
 _BARE_TERMINALS = ("dumb", "linux", "vt", "xterm-old", "unknown")
 _COLOURS = ("#4c78a8", "#3f8f9f", "#3f9f7f", "#7fa53b", "#c9a227", "#e08a2b", "#e05c2f", "#d62728")
@@ -83,17 +82,14 @@ def glyphs_for(encoding: str, terminal: str) -> Glyphs:
 def log_scale(values: NDArray[np.float32]) -> Scale:
     """Return whole powers of ten that hold the positive finite ``values``, at least two and at most twelve apart.
 
+    What is smaller is drawn as the smallest.
+
     Example:
         >>> log_scale(np.array([3e-4, 0.02, np.inf, np.nan], np.float32))
         Scale(low=0.0001, high=0.1, is_log=True)
     """
-    known = values[np.isfinite(values) & (values > 0)]
-    if not known.size:
-        return Scale(10.0**-LEAST_DECADES, 1.0, is_log=True)
-    high = math.ceil(math.log10(float(known.max())) - 1e-6)
-    low = math.floor(math.log10(float(known.min())) + 1e-6)
-    low = max(min(low, high - LEAST_DECADES), high - MOST_DECADES)
-    return Scale(10.0**low, 10.0**high, is_log=True)
+    low, high = whole_decades(values, least=LEAST_DECADES)
+    return Scale(low, high, is_log=True)
 
 
 def level(value: float, scale: Scale, count: int) -> int:

@@ -17,6 +17,7 @@ from gradscope.records import Costs
 from gradscope.report.aligned import GAP, Column, table_lines, total_width
 from gradscope.report.console import names_column
 from gradscope.report.findings import FLOOR, grouped, number_of, or_higher, sentence, title
+from gradscope.report.overhead import overhead
 from gradscope.report.summary import SiteRow, Summary
 from gradscope.report.terminal import WIDTH, wrapped
 from gradscope.report.watch.heat_strip import BLOCKS, FRACTIONS, Glyphs, legend, log_scale, marks, strip
@@ -160,8 +161,8 @@ def duration(length: float) -> str:
 def _overhead(costs: Costs) -> list[str]:
     if not costs.training_seconds > 0:
         return []
-    share = 100 * costs.running_seconds / costs.training_seconds
-    return [f"recording: {share:.2g}% of {seconds(costs.training_seconds)}, set-up {seconds(costs.setup_seconds)}"]
+    training, setup = seconds(costs.training_seconds), seconds(costs.setup_seconds)
+    return [f"recording: {100 * overhead(costs):.2g}% of {training}, set-up {setup}"]
 
 
 def finding_lines(findings: Sequence[Finding], more: str, room: int) -> list[Text]:

@@ -16,7 +16,8 @@ from sweeps import many, with_params
 from gradscope import ArgumentError, Finding, MissingTableError
 from gradscope.network import NotMeasured
 from gradscope.records import Record
-from gradscope.report.comparing.comparison import COLUMNS, STATISTICS, Change, Comparison, Side
+from gradscope.report.comparing.comparison import STATISTICS, Change, Comparison, Side
+from gradscope.report.comparing.export import COLUMNS
 from gradscope.report.comparing.matching import compared, side_of
 from gradscope.report.comparing.text import comparison_text
 from gradscope.report.overview.sweep import run_row

@@ -7,12 +7,12 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 import runs
 from findings import DYING, OSCILLATING, VANISHING, named, unchanged
+from html_page import HtmlPage
 from sweeps import many, run, with_params
 
 import gradscope
@@ -24,44 +24,11 @@ from gradscope.report.comparing.page import comparison_html, page_head
 from gradscope.report.comparing.pictures import MOST_RUNS, pictures, shown_sides
 from gradscope.report.comparing.rows import layer_tables, run_table, setting_lines
 from gradscope.report.overview.sweep import run_row
-from gradscope.report.page.panels import FIGURE_BUDGET, FigureStore
+from gradscope.report.page.figure_store import FIGURE_BUDGET, FigureStore
 from gradscope.report.summary import summarise
 from gradscope.store.read import frames_of
 
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
-
-
-class Page(HTMLParser):
-    """What a page says, and what it is made of."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.texts: list[str] = []
-        self._silent = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-        if tag in ("script", "style"):
-            self._silent = tag
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == self._silent:
-            self._silent = ""
-
-    def handle_data(self, data: str) -> None:
-        if not self._silent:
-            self.texts.append(data)
-
-    def values(self, *names: str) -> list[str]:
-        return [value for name, value in self.attributes if name in names and value]
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.texts).split())
 
 
 def side(records: Sequence[Record], name: str, findings: Sequence[Finding] = ()) -> Side:
@@ -77,8 +44,8 @@ def pair(before: Sequence[Finding] = (), after: Sequence[Finding] = ()) -> Compa
     return compared([side(first, "before", before), side(second, "after", after)])
 
 
-def page_of(comparison: Comparison) -> Page:
-    return Page(comparison_html(comparison, now=NOW))
+def page_of(comparison: Comparison) -> HtmlPage:
+    return HtmlPage(comparison_html(comparison, now=NOW))
 
 
 def sweep(count: int, *, records: Callable[[], list[Record]] = runs.healthy) -> Comparison:
@@ -242,7 +209,10 @@ def test_heatmaps_side_by_side_have_one_colour_scale() -> None:
 def test_a_statistic_that_a_gained_finding_is_about_can_be_chosen() -> None:
     frames = frames_of(runs.sick())
     frames.activations["mean"] = 0.5
-    made = replace(side(runs.sick(), "after", [named("dense", rule="not_zero_centred")]), load=lambda: frames)
+    made = replace(
+        side(runs.sick(), "after", [named("dense", rule="not_zero_centred", statistic="activations.mean")]),
+        load=lambda: frames,
+    )
     comparison = compared([side(runs.healthy(), "before"), made])
     page = page_of(comparison)
     assert "activations.mean" in page.values("data-statistic")
@@ -285,7 +255,7 @@ def test_any_run_can_be_compared_and_every_link_has_its_anchor(name: str) -> Non
     comparison = gradscope.compare([run(runs.healthy(), "a"), run(getattr(runs, name)(), "b"), run(runs.sick(), "c")])
     page = page_of(comparison)
     anchors = {value[1:] for value in page.values("href")}
-    ids = page.values("id")
+    ids = page.ids
     assert anchors <= set(ids)
     assert len(set(ids)) == len(ids)
     named_by = page.values("aria-labelledby", "aria-describedby")

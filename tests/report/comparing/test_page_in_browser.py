@@ -1,7 +1,6 @@
 """The page of a comparison in a real browser without any network: findings, heatmaps, names, phone, screen reader."""
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import runs
-from browser import Browser, browser
+from browser import DRAWN, Browser, browser
 from findings import DYING, OSCILLATING, VANISHING, named
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select
@@ -46,9 +45,7 @@ def opened(seen: Browser, tmp_path: Path) -> Iterator[Open]:
     def open_page(comparison: Comparison, *, width: int = 1400) -> Browser:
         page = tmp_path / "comparison.html"
         page.write_text(comparison_html(comparison, now=datetime(2026, 1, 2, tzinfo=UTC)), encoding="utf-8")
-        metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
-        seen.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-        seen.driver.get(page.as_uri())
+        seen.open(page.as_uri(), width=width)
         return seen
 
     seen.complaints()
@@ -74,85 +71,60 @@ def three() -> Comparison:
     ])  # fmt: skip
 
 
-def script(page: Browser, source: str, *arguments: object) -> object:
-    return page.driver.execute_script(source, *arguments)
-
-
-def wait_for(page: Browser, source: str, *arguments: object) -> object:
-    """Return what ``source`` evaluates to as soon as that is true."""
-    end = time.monotonic() + 30
-    while not (value := script(page, source, *arguments)):
-        assert time.monotonic() < end, source
-        time.sleep(0.05)
-    return value
-
-
-def bring_into_view(page: Browser, anchor: str) -> None:
-    script(page, "document.getElementById(arguments[0]).scrollIntoView({behavior: 'instant'})", anchor)
-
-
-def click(page: Browser, selector: str) -> None:
-    """Click where a person would, after the page has come to rest: it scrolls smoothly, and a click does not wait."""
-    element = page.driver.find_element(By.CSS_SELECTOR, selector)
-    script(page, "arguments[0].scrollIntoView({behavior: 'instant', block: 'center'})", element)
-    element.click()
-
-
 def see_all(page: Browser) -> None:
     """Unfold everything and let every figure be drawn."""
-    script(page, "for (const part of document.querySelectorAll('details')) part.open = true")
-    anchors = script(page, "return [...document.querySelectorAll('.figure:not([hidden])')].map((slot) => slot.id)")
+    page.script("for (const part of document.querySelectorAll('details')) part.open = true")
+    anchors = page.script("return [...document.querySelectorAll('.figure:not([hidden])')].map((slot) => slot.id)")
     assert isinstance(anchors, list)
     for anchor in anchors:
-        bring_into_view(page, anchor)
-        wait_for(page, DRAWN, anchor)
+        page.bring_into_view(anchor)
+        page.wait_for(DRAWN, anchor)
 
 
-DRAWN = "return document.querySelector(`#${arguments[0]} .plot.drawn .main-svg`) !== null"
 TITLE = "return document.querySelector(`#${arguments[0]} .figure-title:not([hidden])`).textContent"
 
 
 def test_a_gained_finding_leads_to_its_heatmaps_side_by_side(opened: Open, tmp_path: Path) -> None:
     page = opened(three())
     assert "2 findings gained, 1 lost" in page.driver.find_element(By.TAG_NAME, "header").text
-    click(page, ".runs a")
-    assert script(page, "return document.activeElement.id") == "finding-1"
+    page.click(".runs a")
+    assert page.script("return document.activeElement.id") == "finding-1"
     page.screenshot(Path(ARTEFACTS or tmp_path) / "comparison-finding.png")
 
-    click(page, "#finding-1 .see a")
-    wait_for(page, DRAWN, "figure-other")
-    wait_for(page, DRAWN, "figure-reference")
-    assert script(page, "return document.activeElement.id") == "figure-pair"
-    assert script(page, TITLE, "figure-reference") == "Backward signal: healthy"
-    assert script(page, TITLE, "figure-other") == "Backward signal: sick"
+    page.click("#finding-1 .see a")
+    page.wait_for(DRAWN, "figure-other")
+    page.wait_for(DRAWN, "figure-reference")
+    assert page.script("return document.activeElement.id") == "figure-pair"
+    assert page.script(TITLE, "figure-reference") == "Backward signal: healthy"
+    assert page.script(TITLE, "figure-other") == "Backward signal: sick"
     assert Select(page.driver.find_element(By.ID, "pair-run")).first_selected_option.text == "sick"
     page.screenshot(Path(ARTEFACTS or tmp_path) / "comparison-pair.png")
 
 
 def test_the_statistic_is_switched_for_both_and_the_run_for_one(opened: Open) -> None:
     page = opened(three())
-    bring_into_view(page, "figure-pair")
-    wait_for(page, DRAWN, "figure-other")
-    assert script(page, TITLE, "figure-other") == "Size of the gradient: dying"
+    page.bring_into_view("figure-pair")
+    page.wait_for(DRAWN, "figure-other")
+    assert page.script(TITLE, "figure-other") == "Size of the gradient: dying"
     Select(page.driver.find_element(By.ID, "pair-statistic")).select_by_visible_text("Saturation")
-    wait_for(page, "return document.querySelector('.announcement').textContent === 'Saturation is shown.'")
-    assert script(page, TITLE, "figure-reference") == "Saturation: healthy"
-    assert script(page, TITLE, "figure-other") == "Saturation: dying"
+    page.wait_for("return document.querySelector('.announcement').textContent === 'Saturation is shown.'")
+    assert page.script(TITLE, "figure-reference") == "Saturation: healthy"
+    assert page.script(TITLE, "figure-other") == "Saturation: dying"
     Select(page.driver.find_element(By.ID, "pair-run")).select_by_visible_text("sick")
-    assert script(page, TITLE, "figure-reference") == "Saturation: healthy"
-    assert script(page, TITLE, "figure-other") == "Saturation: sick"
+    assert page.script(TITLE, "figure-reference") == "Saturation: healthy"
+    assert page.script(TITLE, "figure-other") == "Saturation: sick"
     label = "document.querySelector('#figure-other .plot').getAttribute('aria-labelledby')"
     labelled = f"return document.getElementById({label}).textContent"
-    assert script(page, labelled) == "Saturation: sick"
+    assert page.script(labelled) == "Saturation: sick"
     scale = "return [...document.querySelectorAll('.pair .plot')].map((p) => [p.data[0].zmin, p.data[0].zmax].join())"
-    wait_for(page, "return document.querySelector('#figure-other .plot').data[0].zmax === 1")
-    assert script(page, scale) == ["0,1", "0,1"]
+    page.wait_for("return document.querySelector('#figure-other .plot').data[0].zmax === 1")
+    assert page.script(scale) == ["0,1", "0,1"]
 
 
 def test_every_combination_is_drawn(opened: Open) -> None:
     page = opened(three())
-    bring_into_view(page, "figure-pair")
-    wait_for(page, DRAWN, "figure-other")
+    page.bring_into_view("figure-pair")
+    page.wait_for(DRAWN, "figure-other")
     statistic, run = (Select(page.driver.find_element(By.ID, name)) for name in ("pair-statistic", "pair-run"))
     for first in range(len(statistic.options)):
         statistic.select_by_index(first)
@@ -161,18 +133,18 @@ def test_every_combination_is_drawn(opened: Open) -> None:
             same = (
                 "const {drawn, figure} = document.querySelector('#figure-other .plot').dataset; return drawn === figure"
             )
-            wait_for(page, same)
+            page.wait_for(same)
 
 
 def test_names_are_text_in_words_tables_choices_and_figures(opened: Open) -> None:
     sides = [side(runs.awkward_names(), IMAGE), side(runs.awkward_names(), "b\nb", [named(IMAGE)])]
     page = opened(compared([*sides, side(runs.sick(), "</script><script>alert(1)</script>")]))
     see_all(page)
-    assert script(page, "return document.querySelectorAll('img, script[src], [onerror]').length") == 0
+    assert page.script("return document.querySelectorAll('img, script[src], [onerror]').length") == 0
     assert IMAGE in page.driver.find_element(By.TAG_NAME, "h1").text
     assert IMAGE in page.driver.find_element(By.ID, "finding-1").text
     for anchor in ("figure-loss", "figure-depth", "figure-reference"):
-        assert "<img" in str(script(page, "return document.getElementById(arguments[0]).textContent", anchor)), anchor
+        assert "<img" in str(page.script("return document.getElementById(arguments[0]).textContent", anchor)), anchor
 
 
 @pytest.mark.parametrize("dark", [False, True])
@@ -192,10 +164,10 @@ def test_axe_finds_no_serious_fault(opened: Open, dark: bool, tmp_path: Path) ->
 def test_a_phone_stacks_the_heatmaps_and_scrolls_tables_and_not_the_page(opened: Open, tmp_path: Path) -> None:
     page = opened(three(), width=390)
     see_all(page)
-    assert script(page, "return document.documentElement.scrollWidth") == 390
+    assert page.script("return document.documentElement.scrollWidth") == 390
     below = (
         "const [a, b] = document.querySelectorAll('.pair .figure'); return b.offsetTop >= a.offsetTop + a.offsetHeight"
     )
-    assert script(page, below)
-    bring_into_view(page, "figure-pair")
+    assert page.script(below)
+    page.bring_into_view("figure-pair")
     page.screenshot(Path(ARTEFACTS or tmp_path) / "comparison-phone.png")

@@ -91,6 +91,18 @@ def test_the_loss_has_its_curves_findings_and_recorded_steps() -> None:
     assert figure["layout"]["yaxis"]["title"]["text"] == "loss (no unit)"
 
 
+def test_a_thinned_line_has_a_gap_where_a_long_stretch_is_not_finite() -> None:
+    losses = [1.0 + index % 7 for index in range(5_000)]
+    losses[2_000:3_000] = [math.nan] * 1_000
+    frames = frames_of(runs.training(runs.network("relu", ["dense"]), losses=losses, gradient=[1e-3], every=1))
+    for figure in (loss_curve(frames.steps, frames.epochs), figures.loss_comparison({"run": frames.steps})):
+        (line,) = [trace for trace in spec(figure)["data"] if trace["name"] in ("batch loss", "run")]
+        assert len(line["x"]) <= 4_000
+        gap = [x for x, y in zip(line["x"], line["y"], strict=True) if y is None]
+        assert 2_000 <= min(gap) < 2_020
+        assert 2_960 < max(gap) < 3_000
+
+
 def test_a_loss_over_two_decades_has_a_log_axis() -> None:
     frames = made.run(made.stack(), epochs={"loss": [2.0, 0.1, 0.001]})
     assert spec(loss_curve(frames.steps, frames.epochs))["layout"]["yaxis"]["type"] == "log"

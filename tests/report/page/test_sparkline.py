@@ -63,6 +63,10 @@ def test_a_log_axis_spans_whole_decades_and_twelve_at_most() -> None:
     assert axis.heights(np.array([1e-30, 0.0])).tolist() == [0.0, 0.0]
 
 
+def test_a_decade_that_float32_rounds_down_is_none_of_its_own() -> None:
+    assert log_axis(np.array([np.float32(1e-6), np.float32(1e-3)])) == Axis(1e-6, 1e-3, log=True)
+
+
 def test_a_name_is_text_in_the_label() -> None:
     line = sparkline([0.5], SHARE, name='"><img src=x>', said=str)
     assert "<img" not in line
