@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -14,6 +14,7 @@ from gradscope.network import Layer, Network
 from gradscope.records import EpochRecord
 from gradscope.store.layout import known_columns
 from gradscope_dashboard import menu
+from gradscope_dashboard.assets import plotly_version
 from gradscope_dashboard.framing import MOST_BYTES, json_answer, newest_that_fit
 from gradscope_dashboard.notes import Notes
 from gradscope_dashboard.refusals import RequestError, not_here
@@ -25,13 +26,25 @@ _SEVERITIES: Final = ("low", "medium", "high")
 
 
 def statistics() -> bytes:
-    """Return what can be shown."""
-    return json_answer({"statistics": menu.statistics()})
+    """Return what can be shown, and the version of plotly to ask for."""
+    return json_answer({"plotly": plotly_version(), "statistics": menu.statistics()})
 
 
 def runs(known: Iterable[tuple[RecordedRun, Notes]]) -> bytes:
-    """Return the recorded runs."""
-    return json_answer({"runs": [_run(run, notes) for run, notes in known]})
+    """Return the recorded runs, every one; without the longest ``params`` where they would be too long together."""
+    listed = [_run(run, notes) for run, notes in known]
+    found = json_answer({"runs": listed})
+    if len(found) <= MOST_BYTES:
+        return found
+    sizes = [len(json_answer(run["params"])) for run in listed]
+    room = MOST_BYTES - len(json_answer({"runs": [_without_params(run) for run in listed]}))
+    kept = set[int]()
+    for place in sorted(range(len(listed)), key=sizes.__getitem__):
+        room -= sizes[place]
+        if room < 0:
+            break
+        kept.add(place)
+    return json_answer({"runs": [run if at in kept else _without_params(run) for at, run in enumerate(listed)]})
 
 
 def network(stamp: str, notes: Notes) -> bytes:
@@ -113,9 +126,14 @@ def _run(run: RecordedRun, notes: Notes) -> dict[str, Any]:
         "first_wall_time": notes.sessions[0].wall_time if notes.sessions else None,
         "ended": notes.ended,
         "params": dict(notes.sessions[-1].params) if notes.sessions else {},
+        "params_left_out": False,
         "sessions": sessions,
         "worst": next((name for name in reversed(_SEVERITIES) if name in severities), None),
     }
+
+
+def _without_params(run: Mapping[str, Any]) -> dict[str, Any]:
+    return {**run, "params": {}, "params_left_out": True}
 
 
 def _epoch(record: EpochRecord) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.metadata
 import importlib.resources
 import importlib.util
 from functools import cache
@@ -41,14 +42,36 @@ def asset(path: str) -> Asset:
     Raises:
         RequestError: If there is no such file.
     """
-    parts = path.split("/")
     content_type = _TYPES.get(PurePosixPath(path).suffix)
-    if content_type is None or any(part in ("", ".", "..") or "\\" in part or "\0" in part for part in parts):
+    if content_type is None or leads_out(path):
         raise _no_file(path)
-    content = _plotly() if path == PLOTLY else _own(parts)
+    content = _plotly() if path == PLOTLY else _own(path.split("/"))
     if content is None:
         raise _no_file(path)
     return Asset(gzip.compress(content, 6, mtime=0), content_type)
+
+
+def leads_out(path: str) -> bool:
+    r"""Return whether ``path`` could name something outside the folder that it is joined to, on any system.
+
+    On Windows a part with a colon begins anew at a drive, and a backslash separates as well as a slash.
+
+    Example:
+        >>> [leads_out(path) for path in ("../plugin.py", "views/..\\x.js", "C:/Users/x/secret.json", "/etc/x.json")]
+        [True, True, True, True]
+        >>> leads_out("views/network.js")
+        False
+    """
+    parts = path.split("/")
+    return any(part in ("", ".", "..") for part in parts) or not {":", "\\", "\0"}.isdisjoint(path)
+
+
+def plotly_version() -> str:
+    """Return the version of `PLOTLY`; empty where plotly is not installed."""
+    try:
+        return importlib.metadata.version("plotly")
+    except importlib.metadata.PackageNotFoundError:
+        return ""
 
 
 def _own(parts: list[str]) -> bytes | None:

@@ -13,17 +13,21 @@ from numpy.typing import NDArray
 T = TypeVar("T")
 
 MOST_BYTES: Final = 2_000_000
-"""No answer is larger."""
+"""No answer is larger, but one whose rows alone are: thousands of runs, or of layers."""
 
 
 def json_answer(value: Any) -> bytes:
-    """Return ``value``, made of JSON values and floats of any kind, as JSON; a number that is not finite is ``null``.
+    r"""Return ``value``, made of JSON values and floats of any kind, as JSON; a number that is not finite is ``null``.
+
+    Half a pair of surrogates, which is what Python reads of a name that is not UTF-8, stands as its escape.
 
     Example:
-        >>> json_answer({"loss": float("nan")})
-        b'{"loss": null}'
+        >>> json_answer({"loss": float("nan"), "rate": np.float32(0.5)})
+        b'{"loss": null, "rate": 0.5}'
+        >>> json_answer(b"caf\xe9".decode("utf-8", "surrogateescape"))
+        b'"caf\\udce9"'
     """
-    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace")
 
 
 def binary_answer(header: Mapping[str, Any], values: NDArray[np.floating[Any]]) -> bytes:
@@ -54,8 +58,9 @@ def newest_that_fit(items: Sequence[T], answer: Callable[[Sequence[T]], bytes]) 
 
 
 def _finite(value: Any) -> Any:
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
+    if isinstance(value, (float, np.floating)):
+        number = float(cast("float", value))
+        return number if math.isfinite(number) else None
     if isinstance(value, Mapping):
         return {str(key): _finite(item) for key, item in cast("Mapping[Any, Any]", value).items()}
     if isinstance(value, (list, tuple)):

@@ -17,9 +17,7 @@ MAIN: Final = {
 }
 """Statistics of the first menu, in its order, with their titles."""
 
-ROWS: Final = {"activations": "sites", "gradients": "layers", "steps": "run"}
-"""What a row of a matrix is, by table."""
-
+_TABLES = {name: schema.TABLES[name] for name in ("activations", "gradients", "steps")}  # in the order of the menu
 _GROUPS = {"pre_": "pre-activations", "backward_": "backward signal", "update_": "weights and updates"}
 _TABLE_GROUPS = {"activations": "activations", "gradients": "gradients", "steps": "the whole model"}
 
@@ -31,7 +29,7 @@ def statistics() -> list[dict[str, Any]]:  # Any: JSON values
         >>> [statistic["title"] for statistic in statistics()][:2]
         ['saturation', 'dead units']
     """
-    found = [_statistic(schema.TABLES[table], column) for table in ROWS for column in schema.TABLES[table].statistics]
+    found = [_statistic(table, column) for table in _TABLES.values() for column in table.statistics]
     groups = list(dict.fromkeys(statistic["group"] for statistic in found))
     return sorted(found, key=lambda statistic: _order(statistic["id"], groups.index(statistic["group"])))
 
@@ -39,9 +37,9 @@ def statistics() -> list[dict[str, Any]]:  # Any: JSON values
 def statistic(identity: str) -> tuple[str, Column] | None:
     """Return the table and the column that an id names, or None."""
     table, _, name = identity.partition(".")
-    if table not in ROWS:
+    if table not in _TABLES:
         return None
-    return next(((table, column) for column in schema.TABLES[table].statistics if column.name == name), None)
+    return next(((table, column) for column in _TABLES[table].statistics if column.name == name), None)
 
 
 def _statistic(table: Table, column: Column) -> dict[str, Any]:
@@ -56,7 +54,6 @@ def _statistic(table: Table, column: Column) -> dict[str, Any]:
         "source": column.source,
         "scale": column.scale,
         "extreme": column.extreme,
-        "rows": ROWS[table.name],
         "group": _group(table.name, column.name),
         "main": identity in MAIN,
     }

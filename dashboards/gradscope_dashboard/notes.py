@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from typing import TypeVar
 
 from gradscope.network import Network
 from gradscope.records import Costs, EpochRecord, FindingsNote, NetworkChange, Session, SessionEnd
-from gradscope.store import lossless_json
+from gradscope.store.events import (
+    EPOCH_END_TAG,
+    FINDINGS_TAG,
+    NETWORK_TAG,
+    SESSION_END_TAG,
+    SESSION_TAG,
+    TextRecord,
+    record_of,
+)
 from gradscope_dashboard.sessions import counting
 from gradscope_dashboard.source import Point, text_of
 
-T = TypeVar("T")
-
-_SESSION, _NETWORK, _EPOCH_END = "gradscope/session", "gradscope/network", "gradscope/epoch_end"
-_SESSION_END, _FINDINGS = "gradscope/session_end", "gradscope/findings"
-
-TAGS: Final = (_SESSION, _NETWORK, _EPOCH_END, _SESSION_END, _FINDINGS)
-"""Tags of the series of which each point is a text."""
+R = TypeVar("R", bound=TextRecord)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,59 +64,27 @@ class Notes:
 
 
 def notes_of(points: Mapping[str, Sequence[Point]]) -> Notes:
-    """Return what the points under `TAGS` say; one that makes no sense is left out."""
-    sessions = _decoded(points.get(_SESSION, ()), _session, ())
-    findings = _decoded(points.get(_FINDINGS, ()), _findings, sessions)
+    """Return what the points under the tags of texts say; one that makes no sense is left out."""
+    sessions = _records(Session, points, SESSION_TAG, ())
+    findings = _records(FindingsNote, points, FINDINGS_TAG, sessions)
     return Notes(
         sessions=sessions,
-        networks=_decoded(points.get(_NETWORK, ()), _network, sessions),
-        epochs=_decoded(points.get(_EPOCH_END, ()), _epoch, sessions),
-        ends=_decoded(points.get(_SESSION_END, ()), _end, sessions),
+        networks=_records(NetworkChange, points, NETWORK_TAG, sessions),
+        epochs=_records(EpochRecord, points, EPOCH_END_TAG, sessions),
+        ends=_records(SessionEnd, points, SESSION_END_TAG, sessions),
         findings=findings[-1] if findings else None,
     )
 
 
-def _decoded(points: Sequence[Point], decode: Callable[[Point], T], sessions: Sequence[Session]) -> tuple[T, ...]:
-    found: list[T] = []
-    for point in counting(points, sessions):
+def _records(
+    kind: type[R], points: Mapping[str, Sequence[Point]], tag: str, sessions: Sequence[Session]
+) -> tuple[R, ...]:
+    found: list[R] = []
+    for point in counting(points.get(tag, ()), sessions):
         try:
-            found.append(decode(point))
+            record = record_of(tag, point.step, point.wall_time, text_of(point))
         except (ValueError, KeyError, TypeError, AttributeError):
             continue  # damaged, or of a version that says it otherwise
+        if isinstance(record, kind):
+            found.append(record)
     return tuple(found)
-
-
-def _session(point: Point) -> Session:
-    return _known(Session, _body(point))
-
-
-def _network(point: Point) -> NetworkChange:
-    return NetworkChange(point.step, point.wall_time, Network.from_json(text_of(point)))
-
-
-def _epoch(point: Point) -> EpochRecord:
-    return _known(EpochRecord, _with_costs(point))
-
-
-def _end(point: Point) -> SessionEnd:
-    return _known(SessionEnd, _with_costs(point))
-
-
-def _findings(point: Point) -> FindingsNote:
-    body = _body(point)
-    return _known(FindingsNote, {**body, "findings": tuple(body["findings"])})
-
-
-def _body(point: Point) -> dict[str, Any]:  # Any: JSON values
-    return {**lossless_json.from_json(text_of(point)), "step": point.step, "wall_time": point.wall_time}
-
-
-def _with_costs(point: Point) -> dict[str, Any]:
-    body = _body(point)
-    return {**body, "costs": _known(Costs, body["costs"])}
-
-
-def _known(kind: Callable[..., T], body: Mapping[str, Any]) -> T:
-    """Return a ``kind`` made of the fields that this version knows."""
-    fields: Any = dataclasses.fields(kind)  # pyright: ignore[reportArgumentType] - every kind here is a dataclass
-    return kind(**{field.name: body[field.name] for field in fields if field.name in body})

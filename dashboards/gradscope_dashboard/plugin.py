@@ -15,14 +15,14 @@ from tensorboard.backend import http_util
 from tensorboard.plugins import base_plugin
 from werkzeug import Request, Response
 
-from gradscope.store.events import PLUGIN
+from gradscope.store.events import HISTOGRAM_PREFIX, PLUGIN, TEXT_TAGS
 from gradscope_dashboard import answers, matrices, menu
 from gradscope_dashboard.assets import asset
 from gradscope_dashboard.cache import Cache
 from gradscope_dashboard.memory import give_back
-from gradscope_dashboard.notes import TAGS, Notes, notes_of
+from gradscope_dashboard.notes import Notes, notes_of
 from gradscope_dashboard.refusals import RequestError, wrong
-from gradscope_dashboard.source import HISTOGRAM, Point, RecordedRun, Source
+from gradscope_dashboard.source import Point, RecordedRun, Source
 from gradscope_dashboard.tables import Block, ThinnedTable, read_table
 from gradscope_dashboard.thinning import MOST_COLUMNS
 
@@ -153,7 +153,7 @@ class GradscopePlugin(base_plugin.TBPlugin):  # pyright: ignore[reportUntypedBas
 
     def _table(self, source: Source, run: RecordedRun, notes: Notes, table: str) -> ThinnedTable:
         making = self._making(source, run, notes, table)
-        return self._tables.get(*making, size=_table_size, still_growing=not notes.ended)
+        return self._tables.get(*making, size=_table_size, may_be_old=not notes.ended)
 
     def _making(
         self, source: Source, run: RecordedRun, notes: Notes, table: str
@@ -172,10 +172,11 @@ class GradscopePlugin(base_plugin.TBPlugin):  # pyright: ignore[reportUntypedBas
     def _notes_of(self, source: Source, run: RecordedRun) -> Notes:
         if not run.is_readable:
             return Notes()
-        stamp = tuple((tag, found.max_step, found.max_wall_time) for tag, found in run.series.items() if tag in TAGS)
+        texts = {tag: run.series[tag] for tag in TEXT_TAGS if tag in run.series}
+        stamp = tuple((tag, found.max_step, found.max_wall_time) for tag, found in texts.items())
 
         def make() -> tuple[Notes, int]:
-            points = source.read(run, TAGS)
+            points = source.read(run, TEXT_TAGS)
             return notes_of(points), 5 * _text_size(points)  # objects take several times the room of their JSON
 
         return self._notes.get((source.experiment, run.name), stamp, make, size=_second)[0]
@@ -189,7 +190,7 @@ class GradscopePlugin(base_plugin.TBPlugin):  # pyright: ignore[reportUntypedBas
         return self._notes.get((source.experiment, run.name, "units"), run.stamp, make, size=_blocks_size)
 
     def _histogram_points(self, source: Source, run: RecordedRun, site: str) -> list[Point]:
-        tag = HISTOGRAM + site
+        tag = HISTOGRAM_PREFIX + site
 
         def make() -> list[Point]:
             return source.read(run, [tag], plugin="histograms").get(tag, [])

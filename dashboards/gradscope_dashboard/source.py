@@ -16,17 +16,11 @@ from tensorboard import errors
 from tensorboard.data import provider as tensorboard_data
 
 from gradscope import schema
-from gradscope.store.events import PLUGIN
+from gradscope.store.events import EPOCH_TAG, PLUGIN
 from gradscope.store.layout import ARRAYS, Layout
 from gradscope_dashboard.refusals import not_here
 
 T = TypeVar("T")
-
-EPOCH: Final = "gradscope/epoch"
-"""Tag of the series that has one point a recorded step."""
-
-HISTOGRAM: Final = "activation/"
-"""Before the key of a site: tag of its histograms, which belong to TensorBoard's own plugin."""
 
 ALL: Final = 10**9
 """More points than any series has."""
@@ -80,7 +74,7 @@ class RecordedRun:
     @property
     def last_step(self) -> int | None:
         """The newest recorded step; None before the first."""
-        return self.series[EPOCH].max_step if EPOCH in self.series else None
+        return self.series[EPOCH_TAG].max_step if EPOCH_TAG in self.series else None
 
     @property
     def last_wall_time(self) -> float:

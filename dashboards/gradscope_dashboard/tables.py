@@ -6,7 +6,7 @@ extreme of each group of steps is kept: enough for each matrix and curve, at a t
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -15,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradscope import schema
+from gradscope.store.events import EPOCH_TAG
 from gradscope.store.layout import Layout
 from gradscope_dashboard.sessions import Moment, counting
-from gradscope_dashboard.source import ALL, EPOCH, Point, RecordedRun, Source
+from gradscope_dashboard.source import ALL, Point, RecordedRun, Source
 from gradscope_dashboard.thinning import MOST_COLUMNS, directions, group_starts, highest, places_among
 
 KEPT_BYTES: Final = 48_000_000
@@ -36,16 +37,28 @@ class Axis:
     """The recorded steps of a run, and the groups that they are kept in.
 
     Attributes:
-        steps: Every recorded step.
+        steps: Every step under which anything is recorded.
         epochs: The epoch of each.
         wall_times: Seconds since 1970 at which each was recorded.
-        starts: Where among them each group begins.
+        is_census: Which of them are no step of the training, but the census behind its last one.
+        starts: Where among them each group begins; a census is a group of its own.
     """
 
     steps: NDArray[np.int64]
     epochs: NDArray[np.int64]
     wall_times: NDArray[np.float64]
+    is_census: NDArray[np.bool_]
     starts: NDArray[np.intp]
+
+    @property
+    def recorded(self) -> int:
+        """How many steps of the training are recorded."""
+        return int(np.count_nonzero(~self.is_census))
+
+    @property
+    def census_groups(self) -> NDArray[np.bool_]:
+        """Which groups are a census."""
+        return self.is_census[self.starts]
 
     @property
     def first_steps(self) -> NDArray[np.int64]:
@@ -65,7 +78,7 @@ class ThinnedTable:
         columns: Shape ``(rows, groups)`` by column, NaN where nothing was recorded.
         constants: Columns that hold one number wherever the row was recorded.
         present: Shape ``(rows, groups)``: where the row was recorded.
-        read_count: Steps that were read: fewer than recorded where the provider had to pick some.
+        read_count: Steps of the training that were read: fewer than recorded where the provider had to pick some.
     """
 
     name: str
@@ -81,8 +94,8 @@ class ThinnedTable:
     def byte_count(self) -> int:
         """Bytes that it holds."""
         axis = self.axis
-        arrays = (*self.columns.values(), self.present, axis.steps, axis.epochs, axis.wall_times, axis.starts)
-        return sum(array.nbytes for array in arrays)
+        of_axis = (axis.steps, axis.epochs, axis.wall_times, axis.is_census, axis.starts)
+        return sum(array.nbytes for array in (*self.columns.values(), self.present, *of_axis))
 
     def column(self, name: str) -> NDArray[np.float32]:
         """Return shape ``(rows, groups)``, NaN where nothing was recorded."""
@@ -105,8 +118,10 @@ def read_table(source: Source, run: RecordedRun, table: str, sessions: Sequence[
     Raises:
         RequestError: If the provider has nothing more of the run, or fails.
     """
-    epochs = source.read(run, [EPOCH]).get(EPOCH, [])
-    axis = axis_of(epochs, sessions, _most_columns(run))
+    own = run.layouts("steps")
+    points = source.read(run, [EPOCH_TAG, *own])
+    trained = {point.step for tag in own for point in counting(points.get(tag, []), sessions)} if own else None
+    axis = axis_of(points.get(EPOCH_TAG, []), sessions, _most_columns(run), trained)
     return thinned_table(table, run.stamp, axis, _blocks(source, run, table), sessions)
 
 
@@ -127,14 +142,28 @@ def _bytes_a_step(layout: Layout) -> int:
     return 4 * max(len(layout.rows), 1) * len(layout.columns)
 
 
-def axis_of(points: Sequence[Point], sessions: Sequence[Moment], most: int) -> Axis:
-    """Return the axis of a run of which ``points`` hold the epoch of each recorded step, in at most ``most`` groups."""
+def axis_of(
+    points: Sequence[Point], sessions: Sequence[Moment], most: int, trained: Collection[int] | None = None
+) -> Axis:
+    """Return the axis of a run, its training in at most ``most`` groups.
+
+    Args:
+        points: Hold the epoch of each recorded step.
+        sessions: The run's.
+        most: Groups.
+        trained: Steps of the training, which have a row in the table ``steps``: all others are a census. None where
+            there is no such table, and all count.
+    """
     kept = counting(points, sessions)
+    is_census = np.array([trained is not None and point.step not in trained for point in kept], np.bool_)
+    training, censuses = np.flatnonzero(~is_census), np.flatnonzero(is_census)
+    starts = np.concatenate([training[group_starts(len(training), most)], censuses, censuses + 1])
     return Axis(
         steps=np.array([point.step for point in kept], np.int64),
         epochs=np.array([int(point.array) for point in kept], np.int64),
         wall_times=np.array([point.wall_time for point in kept], np.float64),
-        starts=group_starts(len(kept), most),
+        is_census=is_census,
+        starts=np.unique(starts[starts < len(kept)]),
     )
 
 
@@ -199,7 +228,8 @@ def _reduced(block: Block, axis: Axis, sessions: Sequence[Moment]) -> _Part | No
         values[..., done : done + len(found)] = (high * signs).transpose(2, 1, 0)
         done += len(found)
     constants = {name: float(value) for name, value in layout.constants.items() if name in extremes}
-    return _Part(rows, groups, dict(zip(names, values, strict=True)), constants, len(points))
+    read_count = int(np.count_nonzero(~axis.census_groups[places]))
+    return _Part(rows, groups, dict(zip(names, values, strict=True)), constants, read_count)
 
 
 def _chunks(places: NDArray[np.intp], most: int) -> Iterator[slice]:

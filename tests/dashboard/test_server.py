@@ -2,6 +2,7 @@
 
 import dataclasses
 import gzip
+import importlib.metadata
 import json
 import math
 import shutil
@@ -34,6 +35,7 @@ FINDING = {
     "rule": "dying_relu", "severity": "medium", "layer": "dense", "first_step": 0, "last_step": 275, "message": "m",
     "evidence": [{"name": "n", "value": math.inf, "threshold": 0.25, "above": True, "unit": "fraction"}],
     "advice": [], "layers": ["dense"], "units": [3], "cause": None, "key": "dying_relu@dense",
+    "statistic": "activations.dead_unit_fraction", "to_come": {"what": ["ever"]},
 }  # fmt: skip
 
 
@@ -167,6 +169,7 @@ def test_a_run_tells_what_a_list_of_runs_shows(server: Server) -> None:
         "first_wall_time": runs.BEGAN,
         "ended": True,
         "params": {"seed": 3},
+        "params_left_out": False,
         "sessions": [{"step": 0, "wall_time": runs.BEGAN, "resumed": False}],
         "worst": "medium",
     }
@@ -230,7 +233,7 @@ def test_a_matrix_is_thinned_to_the_columns_asked_for(server: Server) -> None:
 def test_every_statistic_has_a_matrix(server: Server) -> None:
     for statistic in menu.statistics():
         header, _ = server.binary("matrix", run="mlp", statistic=statistic["id"])
-        assert len(header["rows"]) == (1 if statistic["rows"] == "run" else 9)
+        assert len(header["rows"]) == (1 if statistic["table"] == "steps" else 9)
 
 
 def test_a_column_that_is_not_written_has_its_constant(server: Server) -> None:
@@ -295,6 +298,11 @@ def test_findings_are_those_last_written_and_numbers_that_are_not_finite_null(se
     assert (found["step"], found["version"]) == (299, "0.1.0")
     assert [finding["severity"] for finding in found["findings"]] == ["low", "medium"]
     assert found["findings"][1]["evidence"][0]["value"] is None
+
+
+def test_what_a_finding_says_besides_is_passed_on(server: Server) -> None:
+    _, found = server.json("findings", run="mlp")["findings"]
+    assert {**found, "evidence": ...} == {**FINDING, "evidence": ...}
 
 
 def test_histograms_hold_the_bins(server: Server) -> None:
@@ -374,7 +382,8 @@ def test_only_reading_is_answered(server: Server) -> None:
 
 @pytest.mark.parametrize(
     "path", ["../plugin.py", "%2e%2e/plugin.py", "..%2fplugin.py", "views/../../plugin.py", "/etc/passwd", "", ".",
-             "no.js", "views", "index.js/", "..%5cplugin.py", "index.js%00.css", "x.py"],
+             "no.js", "views", "index.js/", "..%5cplugin.py", "index.js%00.css", "x.py", "C:/Users/x/secret.json",
+             "views/C:x.js", "C%3a%5csecret.json"],
 )  # fmt: skip
 def test_a_path_that_leads_to_no_file_of_ours_is_refused(server: Server, path: str) -> None:
     found = server.get(f"data/plugin/gradscope/static/{path}")
@@ -396,7 +405,9 @@ def test_json_is_compressed_for_whoever_takes_it(server: Server) -> None:
 
 def test_plotly_comes_from_the_installed_package_and_may_be_kept_by_version(server: Server) -> None:
     path = "data/plugin/gradscope/static/plotly.min.js"
-    found = server.get(f"{path}?v=1", **{"Accept-Encoding": "gzip"})
+    version = server.json("statistics")["plotly"]
+    assert version == importlib.metadata.version("plotly")
+    found = server.get(f"{path}?v={version}", **{"Accept-Encoding": "gzip"})
     assert found.headers["Content-Type"] == "text/javascript; charset=utf-8"
     assert "max-age=2592000" in found.headers["Cache-Control"]
     assert len(found.body) < 2e6
