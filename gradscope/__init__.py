@@ -106,4 +106,4 @@ def __getattr__(name: str) -> Any:  # Any: the type checker knows each name from
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return __all__.copy()

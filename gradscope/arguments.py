@@ -54,12 +54,21 @@ def params(value: Mapping[str, Any] | None) -> dict[str, Any]:
     Raises:
         ArgumentError: If they cannot be written as JSON.
     """
+    if not isinstance(value, Mapping | None):
+        raise ArgumentError(f'params={value!r} is no dict. Pass one, such as params={{"lr": 0.01}}.')
     try:
-        return json.loads(json.dumps({} if value is None else dict(value)))
+        return json.loads(json.dumps({} if value is None else dict(value), default=_python_number))
     except (TypeError, ValueError) as error:
         raise ArgumentError(
             f"params={value!r} cannot be kept with the run: {error}. Pass a dict of strings, numbers and booleans."
         ) from error
+
+
+def _python_number(value: Any) -> Any:
+    """Return a scalar of NumPy, or of a framework, as Python's: sweeps draw their parameters so."""
+    if getattr(value, "shape", None) == () and hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} is no JSON value")
 
 
 def on_finding(value: Any) -> OnFinding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -131,6 +132,9 @@ class Runs(Mapping[str, Run]):
         joined.insert(0, "run", np.repeat(list(frames), list(map(len, frames.values()))))
         names = _names(next(iter(frames.values())))
         return joined.astype({name: _in_order_of_appearance(joined[name]) for name in ("run", *names)})
+
+    def _repr_html_(self) -> str:
+        return f"<pre>{html.escape(str(self.summary()))}</pre>"
 
     def __repr__(self) -> str:
         return f"<gradscope runs: {', '.join(self)}>"

@@ -11,6 +11,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
+from gradscope.errors import ArgumentError
 from gradscope.report.comparing.comparison import Comparison, Side
 from gradscope.report.comparing.matching import compared, side_of
 from gradscope.report.overview.sweep import RunRow, Sweep, run_row, worst_first
@@ -67,6 +68,10 @@ def overview(runs: Mapping[str, Run] | Iterable[Run]) -> Sweep:
 
 def named(runs: Mapping[str, Run] | Iterable[Run]) -> Iterator[tuple[str, Run]]:
     """Yield each run with a name of its own: a name that was given before gets a number."""
+    from gradscope.run import Run
+
+    if isinstance(runs, Run):
+        raise ArgumentError("One run cannot be held against others. Pass several: compare([run, other]).")
     pairs = cast("Mapping[str, Run]", runs).items() if isinstance(runs, Mapping) else ((run.name, run) for run in runs)
     given: set[str] = set()
     for name, run in pairs:

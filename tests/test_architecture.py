@@ -54,7 +54,7 @@ MAP: dict[str, set[str]] = {
     "live": {"_version", "diagnose", "errors", "records", "report", "store.read"},
     "watching": {"diagnose", "live", "records", "report", "store"},
     "run": {"diagnose", "errors", "network", "records", "report", "store"},
-    "sweep": {"report", "store.read"},
+    "sweep": {"errors", "report", "store.read"},
     "runs": {"diagnose", "errors", "run", "report", "store", "sweep"},
     "cli": {"_version", "errors", "nearest", "report", "run", "runs", "sweep"},
     "__main__": {"cli"},

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from trainings import X, Y, compiled, mlp
 
-from gradscope import GradScope
+from gradscope import GradScope, arguments
 from gradscope.errors import ArgumentError, GradscopeError, ModelError, WriterError
 
 
@@ -31,8 +31,9 @@ from gradscope.errors import ArgumentError, GradscopeError, ModelError, WriterEr
         ({"layers": 3}, r"layers=3 names no layers\. Pass glob patterns"),
         ({"layers": []}, r"layers=\[\] names no layers"),
         ({"layers": ["dense", 2]}, r"layers=\['dense', 2\]"),
-        ({"params": {"optimizer": object()}}, "params=.* cannot be kept with the run: .*not JSON serializable"),
-        ({"params": 3}, "params=3 cannot be kept"),
+        ({"params": {"optimizer": object()}}, "params=.* cannot be kept with the run: object is no JSON value"),
+        ({"params": 3}, "params=3 is no dict"),
+        ({"params": [1, 2]}, r"params=\[1, 2\] is no dict. Pass one"),
         ({"quiet": "no"}, "quiet='no' is neither True nor False"),
         ({"on_finding": "stopp"}, r"on_finding='stopp' is not known\. Did you mean 'stop'"),
         ({"on_finding": 3}, r"on_finding=3 is not known\. Pass 'warn', 'stop', a function"),
@@ -117,3 +118,8 @@ def test_a_refusal_leaves_the_directory_to_the_next_training(tmp_path: Path) -> 
     model = compiled(mlp())
     model.fit(X, Y, verbose=0, callbacks=[GradScope(tmp_path, quiet=True)])
     assert int(model.optimizer.iterations) == 2
+
+
+def test_numbers_of_numpy_among_the_params_are_kept_as_numbers() -> None:
+    kept = arguments.params({"lr": np.float64(0.5), "units": np.int64(3), "on": np.bool_(True)})
+    assert kept == {"lr": 0.5, "units": 3, "on": True}

@@ -16,6 +16,13 @@ from sweeps import many, run
 import gradscope
 from gradscope import ArgumentError, Comparison, RunNotFoundError, compare, load, load_runs
 from gradscope.run import Run
+from gradscope.store.read import frames_of
+
+
+def test_one_run_alone_is_told_to_need_another() -> None:
+    alone = Run(frames_of(healthy()), name="alone")
+    with pytest.raises(ArgumentError, match=r"Pass several: compare\(\[run, other\]\)"):
+        compare(alone)  # pyright: ignore[reportArgumentType]
 
 
 def test_compare_is_a_function_whatever_was_imported_before() -> None:

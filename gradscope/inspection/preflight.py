@@ -13,7 +13,8 @@ from gradscope.diagnose.cause import linked
 from gradscope.diagnose.diagnosis import diagnose
 from gradscope.diagnose.discover import known_rules
 from gradscope.diagnose.finding import Finding, at_least, findings_frame
-from gradscope.errors import ModelError
+from gradscope.errors import ArgumentError, ModelError
+from gradscope.framework import keras
 from gradscope.inspection import rehearsal as rehearsals
 from gradscope.inspection.batches import batch_size as checked_size
 from gradscope.inspection.batches import first_batches
@@ -137,7 +138,12 @@ def preflight(
     rehearsals.check_model(model)
     batches = first_batches(x, y, sample_weight, checked_size(batch_size))
     first = batches.elements[0]
-    rehearsals.build(model, first)
+    try:
+        rehearsals.build(model, first)
+    except ModelError as error:
+        if keras.utils.unpack_x_y_sample_weight(first)[1] is not None:
+            raise
+        raise ArgumentError("y is missing: the loss needs targets. Pass them: preflight(model, x, y).") from error
     with rehearsals.unnoticed():
         rehearsal = rehearsals.rehearse(model, batches)
         subject = described(model, first, rehearsal)

@@ -125,10 +125,14 @@ def write_page(page: str, path: Path, *, force: bool = False) -> None:
         force: True to replace whatever is there.
 
     Raises:
-        ArgumentError: If the file is there and is no report, or its directory is not there.
+        ArgumentError: If the file is there and is no report, its directory is not there, or its name is that of
+            another kind of file.
     """
     if path.is_dir():
         raise ArgumentError(f"{str(path)!r} is a directory. Name a file, such as {str(path / 'report.html')!r}.")
+    if not path.exists() and path.suffix.lower() not in ("", ".html", ".htm"):
+        page_name = path.with_suffix(".html").name
+        raise ArgumentError(f"A page is HTML, and {path.name!r} is no name for one. Write {page_name!r}.")
     if path.exists() and not force and not _is_report(path):
         raise ArgumentError(
             f"{str(path)!r} is no report, so it is not replaced. Name another file, or "

@@ -126,7 +126,7 @@ def saturation(row: SiteRow) -> str:
     """Return a site's saturated share; in brackets where only one side is flat, so that half is usual."""
     if row.profile is not None and row.profile.blocked:
         return "flat"
-    text = percentage(row.saturated_fraction)
+    text = UNKNOWN if row.profile is not None and row.profile.linear else percentage(row.saturated_fraction)
     return text if text == UNKNOWN or (row.profile is not None and row.profile.bounded) else f"({text})"
 
 

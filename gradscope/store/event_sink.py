@@ -102,7 +102,10 @@ class EventFileSink:
             ShapeError: If the record does not fit the network written before.
         """
         if self._lock is None:
-            raise WriterError(f"The sink of {str(self.log_dir)!r} is not open: it was closed, or another took over.")
+            raise WriterError(
+                f"The sink of {str(self.log_dir)!r} is not open: it was closed, or another took the directory over. "
+                "Give each training one GradScope, with a directory of its own."
+            )
         payloads, writing = encode(record, self._writing)
         if not self._size:
             payloads = (file_version(record.wall_time), *payloads)

@@ -11,6 +11,8 @@ const download = await at('download.js');
 const link = await at('link.js');
 const state = await at('state.js');
 const api = await at('api.js');
+const spread = await at('spread.js');
+const units = await at('unit_map.js');
 
 test('numbers are written as people read them', () => {
   assert.deepEqual(
@@ -111,20 +113,13 @@ const matrix = (steps, rows, values) => ({
   values: new Float32Array(values),
 });
 
-test('a census behind the last step is left out where it is empty, a step of NaN is not', () => {
-  const found = matrix([0, 5, 9], ['a', 'b'], [1, NaN, NaN, 2, NaN, NaN]);
-  const cut = columns.withoutCensus(found, 5);
+test('a step looks at the last column up to it in which something is recorded', () => {
+  const found = matrix([0, 5, 9], ['a', 'b'], [1, 3, NaN, 2, NaN, NaN]);
   assert.deepEqual(
-    [cut.steps, Array.from(cut.values)],
-    [
-      [0, 5],
-      [1, NaN, 2, NaN],
-    ],
+    [null, 9, 7, 4].map((step) => columns.columnAt(found, step)),
+    [1, 1, 1, 0],
   );
-  assert.equal(columns.withoutCensus(found, 5), cut);
-  assert.equal(columns.columnAt(cut, null), 0);
-  const dead = matrix([0, 9], ['a'], [NaN, 0.5]);
-  assert.equal(columns.withoutCensus(dead, 0), dead);
+  assert.equal(columns.columnAt(matrix([0, 5], ['a'], [NaN, NaN]), null), 1);
 });
 
 test('CSV quotes names, keeps values exact and runs nothing', () => {
@@ -211,33 +206,236 @@ test('a run named like a property of objects has a colour of its own', () => {
   assert.deepEqual([colours['constructor'], colours['__proto__']], [0, 1]);
 });
 
-test('the statistic shown at first is that of the worst finding', () => {
-  const statistics = ['activations.saturated_fraction', 'gradients.rms'].map((id) => ({ id }));
+test('the statistic shown at first is the one that the worst finding names', () => {
+  const statistics = [
+    { id: 'activations.saturated_fraction', table: 'activations' },
+    { id: 'gradients.rms', table: 'gradients' },
+    { id: 'steps.loss', table: 'steps' },
+  ];
   const now = { ...state.initial({}), statistics };
-  assert.equal(state.shownStatistic(now, []).id, 'gradients.rms');
-  assert.equal(
-    state.shownStatistic(now, [
-      { severity: 'low', rule: 'x' },
-      { severity: 'high', rule: 'saturated_activation' },
-    ]).id,
-    'activations.saturated_fraction',
-  );
-  assert.equal(
-    state.shownStatistic({ ...now, statistic: 'gradients.rms' }, [{ severity: 'high', rule: 'saturated_activation' }])
-      .id,
-    'gradients.rms',
-  );
+  const saturated = { severity: 'high', statistic: 'activations.saturated_fraction' };
+  const shown = (findings, chosen = null) => state.shownStatistic({ ...now, statistic: chosen }, findings).id;
+  assert.equal(shown([]), 'gradients.rms');
+  assert.equal(shown([{ severity: 'low', statistic: '' }, saturated]), 'activations.saturated_fraction');
+  assert.equal(shown([saturated], 'gradients.rms'), 'gradients.rms');
 });
 
-test('an answer is decoded with its NaN', () => {
-  const header = new TextEncoder().encode(JSON.stringify({ stamp: 'é' }).padEnd(19));
-  assert.equal(header.length % 4, 0);
-  const bytes = new Uint8Array(4 + header.length + 8);
+test('a finding of no statistic, of an unknown one or of the model as a whole shows the gradients', () => {
+  const statistics = [
+    { id: 'activations.mean', table: 'activations' },
+    { id: 'gradients.rms', table: 'gradients' },
+    { id: 'steps.loss', table: 'steps' },
+  ];
+  const now = { ...state.initial({}), statistics };
+  for (const statistic of ['', undefined, 'activations.of_tomorrow', 'steps.loss'])
+    assert.equal(state.shownStatistic(now, [{ severity: 'high', statistic }]).id, 'gradients.rms');
+});
+
+test('titles of statistics have their words written out', () => {
+  assert.deepEqual(['pre std', 'abs max', 'nonfinite count', 'dead units', 'rms'].map(format.titled), [
+    'pre-activation standard deviation',
+    'absolute maximum',
+    'NaN or infinite count',
+    'dead units',
+    'RMS',
+  ]);
+});
+
+const framed = (told, values) => {
+  const text = JSON.stringify(told);
+  const length = new TextEncoder().encode(text).length;
+  const header = new TextEncoder().encode(text + ' '.repeat((4 - (length % 4)) % 4));
+  const bytes = new Uint8Array(4 + header.length + 4 * values.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, header.length, true);
   bytes.set(header, 4);
-  view.setFloat32(4 + header.length, NaN, true);
-  view.setFloat32(8 + header.length, 1.5, true);
-  const found = api.decoded(bytes.buffer);
+  values.forEach((value, index) => view.setFloat32(4 + header.length + 4 * index, value, true));
+  return bytes.buffer;
+};
+
+test('an answer is decoded with its NaN', () => {
+  const found = api.decoded(framed({ stamp: 'é' }, [NaN, 1.5]));
   assert.deepEqual([found.stamp, Array.from(found.values)], ['é', [NaN, 1.5]]);
+});
+
+/** A server of which `answer` makes each body; `asked` holds the addresses, `came` waits for all answers. */
+const served = (t, answer) => {
+  const asked = [];
+  t.mock.method(globalThis, 'fetch', async (address) => {
+    asked.push(address);
+    const body = answer(address);
+    if (body instanceof Error)
+      return new Response(body.message, { status: 404, headers: { 'content-type': 'text/plain' } });
+    return new Response(body instanceof ArrayBuffer ? body : JSON.stringify(body));
+  });
+  let painted = 0;
+  const answers = api.createAnswers(() => (painted += 1));
+  const came = async () => {
+    while (answers.busy()) await new Promise((resolve) => setImmediate(resolve));
+  };
+  return { asked, answers, came, painted: () => painted };
+};
+
+test('an answer is asked for once, shown when it is there, and kept', async (t) => {
+  const { asked, answers, came, painted } = served(t, () => framed({ stamp: '1', steps: [0] }, [0.5]));
+  assert.deepEqual({ ...answers.matrix('a b', '1', 'x.y') }.value, null);
+  answers.matrix('a b', '1', 'x.y');
+  await came();
+  assert.equal(painted(), 1);
+  const { value } = answers.matrix('a b', '1', 'x.y');
+  assert.deepEqual(Array.from(value.values), [0.5]);
+  answers.polled();
+  assert.equal(answers.matrix('a b', '1', 'x.y').value, value);
+  assert.deepEqual(asked, ['matrix?run=a+b&statistic=x.y']);
+});
+
+test('the answer about a network is kept as what it describes', async (t) => {
+  const { answers, came } = served(t, () => ({ stamp: '1', network: { name: 'mlp' } }));
+  answers.network('a', '1');
+  await came();
+  assert.deepEqual(answers.network('a', '1').value, { name: 'mlp' });
+});
+
+test('the old answer is shown until the run that has grown is answered for', async (t) => {
+  let stamp = '1';
+  const { answers, came } = served(t, () => ({ stamp, epochs: [stamp] }));
+  answers.epochs('a', '1');
+  await came();
+  stamp = '2';
+  answers.polled();
+  const during = answers.epochs('a', '2');
+  assert.deepEqual([during.value.epochs, during.loading], [['1'], true]);
+  await came();
+  assert.deepEqual(answers.epochs('a', '2').value.epochs, ['2']);
+});
+
+test('an answer of an earlier stamp is asked for again at the next poll, not at each paint', async (t) => {
+  let stamp = '1';
+  const { asked, answers, came } = served(t, () => ({ stamp, epochs: [stamp] }));
+  const paint = async () => {
+    answers.epochs('a', '2');
+    await came();
+  };
+  await paint();
+  await paint();
+  assert.equal(asked.length, 1);
+  answers.polled();
+  await paint();
+  await paint();
+  assert.equal(asked.length, 2);
+  stamp = '2';
+  answers.polled();
+  await paint();
+  assert.deepEqual([asked.length, answers.epochs('a', '2').value.epochs], [3, ['2']]);
+  answers.polled();
+  await paint();
+  assert.equal(asked.length, 3);
+});
+
+test('what failed says why, and is asked for again when the person says so or the run has grown', async (t) => {
+  let fails = true;
+  const { asked, answers, came } = served(t, () => (fails ? new Error('There is no run.') : { stamp: '1' }));
+  answers.epochs('a', '1');
+  await came();
+  answers.polled();
+  assert.equal(answers.epochs('a', '1').error, 'There is no run.');
+  assert.equal(asked.length, 1);
+  fails = false;
+  answers.retry();
+  answers.epochs('a', '1');
+  await came();
+  const { value, error } = answers.epochs('a', '1');
+  assert.deepEqual([value, error, asked.length], [{ stamp: '1' }, null, 2]);
+});
+
+test('however many answers are on the screen, each is asked for once', async (t) => {
+  const { asked, answers, came } = served(t, () => ({ stamp: '1' }));
+  for (let paint = 0; paint < 3; paint += 1) {
+    for (let layer = 0; layer < 400; layer += 1) answers.units('a', '1', `layer ${layer}`);
+    await came();
+    answers.forget();
+  }
+  assert.equal(asked.length, 400);
+});
+
+test('the answers longest unused are forgotten, the others kept', async (t) => {
+  const { asked, answers, came } = served(t, () => ({ stamp: '1' }));
+  const see = async (...layers) => {
+    for (const layer of layers) answers.units('a', '1', `layer ${layer}`);
+    await came();
+    answers.forget();
+  };
+  for (let layer = 0; layer < 310; layer += 1) await see(layer);
+  await see(309, 10);
+  assert.equal(asked.length, 310);
+  await see(0);
+  assert.equal(asked.length, 311);
+});
+
+const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
+
+test('no entry of a histogram is lost, and what lies outside of the picture is counted at its edge', () => {
+  // A tenth of the entries lie between -10 and 2, far over the picture from 0 to 1.2: a twelfth of them in each row.
+  const wide = spread.sharesOf(new Float32Array([-10, 2, 100, 0.61, 0.61, 900]), 0, 1.2);
+  assert.equal(wide.length, spread.ROWS);
+  assert.ok(Math.abs(sum(wide) - 1) < 1e-12, String(sum(wide)));
+  assert.ok(Math.abs(wide.at(-1) - (0.1 * 10.02) / 12) < 1e-6, String(wide.at(-1)));
+  assert.ok(Math.abs(wide[0] - (0.1 * 0.82) / 12) < 1e-6, String(wide[0]));
+  const outside = spread.sharesOf(new Float32Array([-5, -4, 1, 7, 7, 2, -1, 0.25, 4]), 0, 1);
+  assert.ok(Math.abs(sum(outside) - 1) < 1e-12);
+  assert.ok(Math.abs(outside[0] - 2 / 7) < 1e-6);
+});
+
+test('a histogram counts finite bins alone, and one without entries has no shares', () => {
+  const found = spread.sharesOf(new Float32Array([0, 1, 5, 1, Infinity, 3, NaN, 1, 2, 1, 1, 0]), 0, 1);
+  assert.ok(Math.abs(sum(found) - 1) < 1e-12);
+  assert.deepEqual(new Set(found.map((share) => share.toFixed(6))), new Set([(1 / 60).toFixed(6)]));
+  assert.equal(sum(spread.sharesOf(new Float32Array([0, 0, 0]), 0, 1)), 0);
+});
+
+test('a spread keeps all entries of each step', () => {
+  const values = new Float32Array([-100, 0.2, 5, 0.2, 0.4, 995, 0, 1, 10, 1, 50, 30]);
+  const answer = { steps: [0, 25], wall_times: [0, 25], bins: 2, values };
+  const { shares } = spread.spreadOf(answer, 0, 1);
+  for (const column of [0, 1]) {
+    const step = Array.from({ length: spread.ROWS }, (_, row) => shares[2 * row + column]);
+    assert.ok(Math.abs(sum(step) - 1) < 1e-6);
+  }
+});
+
+const UNSURE = { confirmed: false, dead_since_step: null };
+const change = (step, unit, dead, more = {}) => ({ step, unit, dead, ...UNSURE, ...more });
+const columnsAt = (...steps) => ({ steps, wall_times: steps });
+
+test('a unit is shown dead from the step on since which it is, until it lives again', () => {
+  const answer = {
+    units: 3,
+    last_step: 30,
+    left_out: 0,
+    changes: [
+      change(20, 0, true, { dead_since_step: 10 }),
+      change(20, 2, true, { confirmed: true }),
+      change(30, 0, false),
+      change(30, 9, true),
+    ],
+  };
+  const columns = columnsAt(0, 10, 20, 30);
+  const map = units.mapOf(answer, columns);
+  assert.deepEqual(Array.from(map.values), [0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 2]);
+  assert.deepEqual(map.dead, [2]);
+  assert.equal(units.mapOf(answer, columns), map);
+  assert.notEqual(units.mapOf(answer, columnsAt(0)), map);
+  assert.equal(units.sentence(answer, map), '1 unit of 3 is dead at step 30: 2.');
+});
+
+test('where the oldest changes are left out, it is said that units may be dead though they look alive', () => {
+  const answer = { units: 3, last_step: 30, left_out: 1200, changes: [change(20, 2, true)] };
+  const said = units.sentence(answer, units.mapOf(answer, columnsAt(0, 20)));
+  assert.equal(
+    said,
+    'At least 1 unit of 3 is dead at step 30: 2. The oldest 1,200 changes had no room in the answer: a unit that died ' +
+      'before step 20 and has not changed since is shown as alive.',
+  );
+  const none = { ...answer, left_out: 0, changes: [] };
+  assert.equal(units.sentence(none, units.mapOf(none, columnsAt(0))), 'No unit of 3 is known to have died.');
 });

@@ -7,6 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -84,7 +85,7 @@ def test_the_disease_is_seen_at_first_sight(tab: Tab) -> None:
     sick, healthy = tab.heatmaps()
     assert sick["title"] == "sick"
     assert healthy["title"] in {"healthy", "passing"}
-    assert tab.text(".segments [aria-pressed='true']") == "gradient RMS"
+    assert tab.text(".segments [aria-pressed='true']") == "backward signal"  # in which the finding is seen
     bottom = tab.do("return document.querySelector('#network .heatmap').getBoundingClientRect().bottom")
     assert bottom < tab.do("return window.innerHeight")
 
@@ -92,6 +93,51 @@ def test_the_disease_is_seen_at_first_sight(tab: Tab) -> None:
 def test_only_runs_of_ours_are_listed_among_two_hundred(tab: Tab) -> None:
     tab.look_at(runs=["sick"])
     assert [name.text for name in tab.find(".runs .name")] == OURS
+
+
+def test_the_list_of_runs_says_the_last_step_of_the_training_not_that_of_the_census(tab: Tab) -> None:
+    tab.open(runs=["sick"])
+    said = {found.text.split("\n")[0]: found.text for found in tab.find(".runs li")}
+    assert f"to step {EPOCHS * 45 - 1}," in said["sick"]
+    assert "step" not in said["healthy"]  # not asked about
+
+
+def test_the_library_that_draws_is_asked_for_by_its_version(tab: Tab) -> None:
+    tab.open(runs=["sick"])
+    asked = tab.do("return Array.from(document.scripts, (script) => script.src).filter((src) => /plotly/.test(src))")
+    assert [address.rpartition("/")[2] for address in asked] == [f"plotly.min.js?v={version('plotly')}"]
+
+
+def test_the_menu_of_statistics_stands_below_the_headings_that_the_server_names(tab: Tab) -> None:
+    tab.look_at(runs=["sick"])
+    shown = tab.do("""
+        return Array.from(document.querySelectorAll('#statistic optgroup'), (group) => [
+            group.label, Array.from(group.children, (option) => option.value),
+        ]);
+    """)
+    served = tab.do("return (await (await fetch('statistics')).json()).statistics")
+    headings = dict.fromkeys(statistic["group"] for statistic in served if statistic["table"] != "steps")
+    expected = [[name, [found["id"] for found in served if found["group"] == name]] for name in headings]
+    assert shown == expected
+    assert len(shown) > 2
+
+
+def test_a_figure_that_is_taken_away_gives_back_what_it_held(tab: Tab) -> None:
+    hold = """
+        window.held = Array.from(document.querySelectorAll(arguments[0])).filter((plot) => plot._fullLayout);
+        return window.held.length;
+    """
+    kept = "return window.held.filter((plot) => plot._fullLayout || document.contains(plot)).length"
+    tab.look_at(runs=["sick", "healthy"])
+    assert tab.do(hold, "#network .heatmap") == 2
+    tab.look_at(runs=["sick"])
+    assert tab.do(kept) == 1
+    tab.look_at(runs=["sick"], layer="dense_3")
+    tab.do("document.querySelector('[aria-label=Curves]').scrollIntoView()")
+    drawn = tab.until(lambda: tab.do(hold, ".page .plot"), "the curves")
+    assert drawn > 1
+    tab.look_at(runs=["sick"], layer="dense_30")
+    assert tab.do(kept) == 0
 
 
 def test_the_heatmap_has_a_row_a_layer_in_the_order_of_the_model(tab: Tab) -> None:
@@ -124,7 +170,7 @@ def test_a_click_into_the_heatmap_opens_the_layer_there(tab: Tab) -> None:
     """)
     tab.mouse("mouseMoved", *place)
     tip = tab.until(lambda: tab.text(".tip"), "the text beside the pointer")
-    assert tip.startswith("gradient RMS ")
+    assert tip.startswith("backward signal ")
     assert "dense_2" in tip
     tab.mouse("mousePressed", *place)
     tab.mouse("mouseReleased", *place)

@@ -76,6 +76,16 @@ def test_a_long_series_read_in_chunks_is_as_if_read_at_once() -> None:
         np.testing.assert_array_equal(found.column(name), np.transpose(expected))
 
 
+def test_a_census_is_a_group_of_its_own_and_no_recorded_step() -> None:
+    block = Block(Layout("activations", ("mean",), ("a",)), points([[[1.0]], [[2.0]], [[9.0]], [[4.0]], [[8.0]]]))
+    axis = axis_of(epochs(5), (), 2, trained={0, 1, 3})
+    found = thinned_table("activations", "stamp", axis, [block], ())
+    assert (axis.recorded, found.read_count) == (3, 3)
+    assert axis.first_steps.tolist() == [0, 1, 2, 3, 4]
+    assert axis.census_groups.tolist() == [False, False, True, False, True]
+    np.testing.assert_array_equal(found.column("mean"), [[1.0, 2.0, 9.0, 4.0, 8.0]])
+
+
 def test_a_run_without_a_step_is_an_empty_table() -> None:
     found = table(0, 10)
     assert found.rows == ()

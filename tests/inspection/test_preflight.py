@@ -277,3 +277,10 @@ def test_targets_that_do_not_fit_the_model_are_an_error_in_words() -> None:
     model.compile("adam", "categorical_crossentropy")
     with pytest.raises(ModelError, match=r"cannot be built from this batch: ValueError.*Check that x and y fit"):
         preflight(model, X, keras.utils.to_categorical(Y, 4))
+
+
+def test_targets_that_were_forgotten_are_asked_for() -> None:
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ArgumentError, match=r"y is missing: .* preflight\(model, x, y\)"):
+        preflight(model, np.ones((8, 4), np.float32))

@@ -378,3 +378,9 @@ def _units(rng: np.random.Generator, layers: int, step: int) -> np.ndarray:
             }
             rows.append([site, *(float(values.get(name, 0.0)) for name in UNITS.statistic_names)])
     return np.array(rows, np.float64)
+
+
+def test_a_page_is_not_written_under_the_name_of_another_kind_of_file(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match=r"Write 'out\.html'"):
+        write_page("<!doctype html>", tmp_path / "out.pdf")
+    assert not list(tmp_path.iterdir())

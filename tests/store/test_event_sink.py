@@ -207,7 +207,7 @@ def test_a_second_training_in_one_thread_takes_over_from_a_dead_one(tmp_path: Pa
     previous = sink.open()
     assert previous is not None
     assert previous.last_step == 3
-    with pytest.raises(WriterError, match="another took over"):
+    with pytest.raises(WriterError, match="another took the directory over"):
         dead.write(step(4))
     dead.close()  # as a callback that is collected later may do
     sink.write(session())

@@ -1,14 +1,13 @@
-// Asking the server: answers are kept, asked anew when their run has grown, and shown as they were until the new one is there.
+// Asking the server: answers are kept, asked anew when their run has grown, and shown as they were until then.
 
-import { ofTraining } from './columns.js';
-import { NOT_RECORDED } from './format.js';
+import { NOT_RECORDED, titled } from './format.js';
 
 /**
  * @template T
  * @typedef {import('./types.js').Resource<T>} Resource
  */
 
-/** Answers kept: enough for the layers that one looks at, few enough not to fill the memory. */
+/** Answers kept beside those on the screen: enough for the layers that one looks at, few enough for the memory. */
 const KEPT = 300;
 
 /**
@@ -21,8 +20,19 @@ const KEPT = 300;
  * @property {(run: string, stamp: string) => Resource<import('./types.js').Epochs>} epochs
  * @property {(run: string, stamp: string, site: string) => Resource<import('./types.js').Histograms>} histograms
  * @property {(run: string, stamp: string, site: string) => Resource<import('./types.js').Units>} units
+ * @property {() => void} polled Say that the runs were looked at anew: what is older than they are may be asked for.
+ * @property {() => void} forget Drop the oldest answers, but none that was asked for since the last call.
  * @property {() => void} retry Ask anew for all that failed.
  * @property {() => boolean} busy Whether an answer is awaited.
+ */
+
+/**
+ * An answer that is kept.
+ * @typedef {object} Kept
+ * @property {string | null} stamp Of the data that it was made of, as the answer itself says; null before the first.
+ * @property {string | null} wanted Stamp of the run when it was last asked for.
+ * @property {number} poll The poll in which it was last asked for.
+ * @property {number} used When it was last used, by the clock of uses.
  */
 
 /**
@@ -31,75 +41,96 @@ const KEPT = 300;
  * @returns {Answers}
  */
 export function createAnswers(changed) {
-  /** @type {Map<string, {stamp: string, used: number} & Resource<any>>} */
+  /** @type {Map<string, Kept & Resource<any>>} */
   const kept = new Map();
   let clock = 0;
+  let tidied = 0;
+  let poll = 0;
 
   /**
-   * @template T
-   * @param {(route: string, query: Record<string, string>) => Promise<T>} ask
+   * @param {(route: string, query: Record<string, string>) => Promise<any>} ask
    * @param {string} route
-   * @param {string} stamp
+   * @param {string} stamp Of the run, as it was last listed.
    * @param {Record<string, string>} query
-   * @returns {Resource<T>}
+   * @param {(answer: any) => unknown} [shaped] What is kept of the answer.
+   * @returns {Resource<any>}
    */
-  function resource(ask, route, stamp, query) {
+  function resource(ask, route, stamp, query, shaped = (answer) => answer) {
     const key = `${route}?${new URLSearchParams(query)}`;
     let entry = kept.get(key);
     if (entry === undefined) {
-      entry = { value: null, error: null, loading: false, stamp: '', used: 0 };
+      entry = { value: null, error: null, loading: false, stamp: null, wanted: null, poll, used: 0 };
       kept.set(key, entry);
-      forgetOldest();
     }
     entry.used = clock += 1;
-    if (!entry.loading && entry.stamp !== stamp) void refresh(entry, () => ask(route, query), stamp);
+    // The server may answer with data of an earlier stamp: whether it has newer ones is asked once a poll.
+    const asked = entry.wanted === stamp && entry.poll === poll;
+    if (!entry.loading && entry.stamp !== stamp && !asked) void refresh(entry, () => ask(route, query), stamp, shaped);
     return entry;
   }
 
   /**
-   * @param {{stamp: string} & Resource<any>} entry
-   * @param {() => Promise<unknown>} ask
+   * @param {Kept & Resource<any>} entry
+   * @param {() => Promise<any>} ask
    * @param {string} stamp
+   * @param {(answer: any) => unknown} shaped
    */
-  async function refresh(entry, ask, stamp) {
+  async function refresh(entry, ask, stamp, shaped) {
     entry.loading = true;
-    entry.stamp = stamp;
+    entry.wanted = stamp;
+    entry.poll = poll;
     try {
-      entry.value = await ask();
+      const answer = await ask();
+      entry.value = shaped(answer);
+      entry.stamp = answer.stamp;
       entry.error = null;
     } catch (error) {
       entry.error = error instanceof Error ? error.message : String(error);
+      // What failed is asked for again when its run has grown, or when the person says so.
+      entry.stamp = stamp;
     }
     entry.loading = false;
     changed();
   }
 
-  function forgetOldest() {
-    if (kept.size <= KEPT) return;
-    const [oldest] = [...kept].filter(([, entry]) => !entry.loading).sort(([, a], [, b]) => a.used - b.used);
-    if (oldest) kept.delete(oldest[0]);
-  }
-
   return {
     findings: (run, stamp) => resource(json, 'findings', stamp, { run }),
-    network: (run, stamp) => resource(description, 'network', stamp, { run }),
+    network: (run, stamp) => resource(json, 'network', stamp, { run }, (answer) => answer.network),
     matrix: (run, stamp, statistic) => resource(binary, 'matrix', stamp, { run, statistic }),
     curves: (run, stamp, layer) => resource(binary, 'curves', stamp, { run, layer }),
-    steps: (run, stamp) => resource(stepCurves, 'steps', stamp, { run }),
+    steps: (run, stamp) => resource(binary, 'steps', stamp, { run }),
     epochs: (run, stamp) => resource(json, 'epochs', stamp, { run }),
     histograms: (run, stamp, site) => resource(binary, 'histograms', stamp, { run, site }),
     units: (run, stamp, site) => resource(json, 'units', stamp, { run, site }),
+    polled: () => {
+      poll += 1;
+    },
+    forget: () => {
+      const idle = [...kept].filter(([, entry]) => !entry.loading && entry.used <= tidied);
+      idle.sort(([, a], [, b]) => a.used - b.used);
+      for (const [key] of idle.slice(0, Math.max(0, kept.size - KEPT))) kept.delete(key);
+      tidied = clock;
+    },
     retry: () => {
-      for (const entry of kept.values()) if (entry.error !== null) entry.stamp = '';
+      for (const entry of kept.values()) {
+        if (entry.error === null) continue;
+        entry.stamp = null;
+        entry.wanted = null;
+      }
       changed();
     },
     busy: () => [...kept.values()].some((entry) => entry.loading),
   };
 }
 
-/** @returns {Promise<import('./types.js').Statistic[]>} */
-export async function statistics() {
-  return (await json('statistics', {})).statistics;
+/**
+ * Return what can be shown, and which version of plotly draws it.
+ * @returns {Promise<{statistics: import('./types.js').Statistic[], plotly: string}>}
+ */
+export async function menu() {
+  /** @type {{statistics: import('./types.js').Statistic[], plotly: string}} */
+  const { statistics, plotly } = await json('statistics', {});
+  return { statistics: statistics.map((statistic) => ({ ...statistic, title: titled(statistic.title) })), plotly };
 }
 
 /** @returns {Promise<import('./types.js').RunInfo[]>} */
@@ -137,28 +168,10 @@ async function json(route, query) {
 /**
  * @param {string} route
  * @param {Record<string, string>} query
- * @returns {Promise<import('./types.js').NetworkDescription>}
- */
-async function description(route, query) {
-  return (await json(route, query)).network;
-}
-
-/**
- * @param {string} route
- * @param {Record<string, string>} query
  * @returns {Promise<any>}
  */
 async function binary(route, query) {
   return decoded(await (await answer(route, query)).arrayBuffer());
-}
-
-/**
- * @param {string} route
- * @param {Record<string, string>} query
- * @returns {Promise<import('./types.js').StepCurves>}
- */
-async function stepCurves(route, query) {
-  return ofTraining(await binary(route, query));
 }
 
 /**

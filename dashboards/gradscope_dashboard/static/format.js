@@ -131,6 +131,28 @@ export function words(rule) {
   return rule.replaceAll('_', ' ').replace('nan or inf', 'NaN or infinity').replace('relu', 'ReLU');
 }
 
+const SHORT = /** @type {Record<string, string>} */ ({
+  pre: 'pre-activation',
+  std: 'standard deviation',
+  rms: 'RMS',
+  abs: 'absolute',
+  min: 'minimum',
+  max: 'maximum',
+  nonfinite: 'NaN or infinite',
+});
+
+/**
+ * Return the title of a statistic with its shortened words written out: `pre-activation standard deviation`.
+ * @param {string} title
+ * @returns {string}
+ */
+export function titled(title) {
+  return title
+    .split(' ')
+    .map((word) => (Object.hasOwn(SHORT, word) ? SHORT[word] : word))
+    .join(' ');
+}
+
 /**
  * Return a count with its noun: `1 finding`, `4 findings`.
  * @param {number} count

@@ -43,6 +43,7 @@ export async function render() {
   document.title = 'GradScope';
   document.head.append(h('meta', { name: 'viewport', content: 'width=device-width' }));
   adoptTypeface();
+  void offer().catch(() => undefined); // asked for again, and told of, below
   await stylesheet('static/style.css');
 
   let state = store.initial(link.current());
@@ -152,6 +153,7 @@ export async function render() {
       if (!overview.hidden) for (const view of others) view(scene);
       document.body.dataset.state = state.runs === null ? 'loading' : answers.busy() ? 'busy' : 'ready';
       if (document.body.dataset.state === 'ready') prefetch(chosen);
+      answers.forget();
     });
     document.body.dataset.state = 'busy';
   }
@@ -186,13 +188,9 @@ export async function render() {
     if (refreshing) return;
     refreshing = true;
     try {
-      const drawing = loadPlotly();
-      drawing.catch(() => undefined); // awaited below
-      const [statistics, runs] = await Promise.all([
-        state.statistics.length ? state.statistics : api.statistics(),
-        api.runs(),
-      ]);
+      const [{ statistics, drawing }, runs] = await Promise.all([offer(), api.runs()]);
       state = store.withRuns({ ...state, statistics }, runs);
+      answers.polled();
       paint();
       await drawing;
       drawable = true;
@@ -231,6 +229,28 @@ export async function render() {
   }, POLL);
   paint();
   await refresh();
+}
+
+/** @type {Promise<{statistics: import('./types.js').Statistic[], drawing: Promise<void>}> | null} */
+let offered = null;
+
+/**
+ * Ask what can be shown, once, and load the library that draws as soon as its version is known.
+ * @returns {NonNullable<typeof offered>}
+ */
+function offer() {
+  offered ??= api.menu().then(({ statistics, plotly }) => {
+    const drawing = loadPlotly(plotly);
+    drawing.catch(forget); // whoever awaits it is told
+    return { statistics, drawing };
+  });
+  offered.catch(forget);
+  return offered;
+}
+
+/** Ask again the next time: the server did not answer. */
+function forget() {
+  offered = null;
 }
 
 /**

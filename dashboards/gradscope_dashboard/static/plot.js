@@ -14,12 +14,13 @@ let loading;
 
 /**
  * Load plotly.js, once.
+ * @param {string} version A browser keeps the file as long as its version is the same; empty where it is not known.
  * @returns {Promise<void>}
  */
-export function load() {
+export function load(version) {
   loading ??= new Promise((resolve, reject) => {
     const script = document.createElement('script');
-    script.src = 'static/plotly.min.js';
+    script.src = `static/plotly.min.js${version && `?v=${encodeURIComponent(version)}`}`;
     script.onload = () => resolve();
     script.onerror = () => {
       loading = undefined;
@@ -51,6 +52,15 @@ export function label(text) {
 export function draw(element, traces, layout, theme, revision = '') {
   void Plotly.react(element, traces, { ...frame(layout, theme), uirevision: revision }, CONFIG);
   sizes.observe(element);
+}
+
+/**
+ * Give back what is held of a figure that is taken away.
+ * @param {PlotElement} element
+ */
+export function erase(element) {
+  sizes.unobserve(element);
+  Plotly.purge(element);
 }
 
 /** A column grows narrower when another run is selected, without the window changing. */

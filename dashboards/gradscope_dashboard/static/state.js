@@ -9,7 +9,6 @@
  * @typedef {object} State
  * @property {Statistic[]} statistics What can be shown.
  * @property {RunInfo[] | null} runs All recorded runs; null before the first answer.
- * @property {string | null} error Why the list of runs could not be had.
  * @property {string[] | null} chosen Selected runs in the order of their columns; null as long as nobody has chosen.
  * @property {Record<string, number>} colours Place of each selected run in the palette.
  * @property {string[]} vanished Selected runs that are no longer there.
@@ -25,19 +24,6 @@
 export const FIRST_CHOICE = 2;
 export const MOST_COLUMNS = 3;
 const FIRST_STATISTIC = 'gradients.rms';
-
-/** The statistic in which a finding of each rule is seen. */
-const SHOWN_BY = /** @type {Record<string, string>} */ ({
-  dying_relu: 'activations.dead_unit_fraction',
-  exploding_activation: 'activations.rms',
-  nan_or_inf: 'activations.nonfinite_count',
-  not_zero_centred: 'activations.mean',
-  poor_initialisation: 'activations.sample_std',
-  saturated_activation: 'activations.saturated_fraction',
-  unchanged_weights: 'gradients.update_to_weight_ratio',
-  update_ratio: 'gradients.update_to_weight_ratio',
-  vanishing_activation: 'activations.sample_std',
-});
 
 const RANK = { high: 3, medium: 2, low: 1 };
 
@@ -58,7 +44,6 @@ export function initial(link) {
   const state = {
     statistics: [],
     runs: null,
-    error: null,
     chosen: null,
     colours: {},
     vanished: [],
@@ -146,7 +131,7 @@ function coloursOf(chosen, before) {
  * @returns {State}
  */
 export function withRuns(state, runs) {
-  const next = { ...state, runs, error: null };
+  const next = { ...state, runs };
   const there = new Set(runs.map((run) => run.run));
   if (state.chosen === null) {
     const first = firstChoice(runs);
@@ -213,6 +198,15 @@ export function filteredRuns(state) {
 }
 
 /**
+ * Return the statistics that the network can be coloured by: those of its sites or layers, not of a step as a whole.
+ * @param {State} state
+ * @returns {Statistic[]}
+ */
+export function layered(state) {
+  return state.statistics.filter((statistic) => statistic.table !== 'steps');
+}
+
+/**
  * Return the statistic to colour the network by: the chosen one, else that in which the worst finding is seen.
  * @param {State} state
  * @param {Finding[]} findings Of the selected runs.
@@ -220,10 +214,10 @@ export function filteredRuns(state) {
  */
 export function shownStatistic(state, findings) {
   const worst = [...findings].sort((a, b) => rank(b.severity) - rank(a.severity))[0];
-  const wanted = [state.statistic, worst && SHOWN_BY[worst.rule], FIRST_STATISTIC];
-  for (const id of wanted) {
-    const found = state.statistics.find((statistic) => statistic.id === id);
+  const all = layered(state);
+  for (const id of [state.statistic, worst?.statistic, FIRST_STATISTIC]) {
+    const found = all.find((statistic) => statistic.id === id);
     if (found) return found;
   }
-  return state.statistics[0] ?? null;
+  return all[0] ?? null;
 }

@@ -4,7 +4,7 @@
  * One statistic of the schema.
  * @typedef {object} Statistic
  * @property {string} id Table and column, as in `gradients.rms`.
- * @property {string} table
+ * @property {string} table A matrix of `activations` has one row a site, of `gradients` one a layer, of `steps` one.
  * @property {string} name
  * @property {string} title
  * @property {string} unit
@@ -12,8 +12,8 @@
  * @property {string} source
  * @property {'linear' | 'log'} scale
  * @property {'high' | 'low'} extreme
- * @property {string} rows
  * @property {boolean} main
+ * @property {string} group Heading in the menu below which it stands.
  */
 
 /** @typedef {'high' | 'medium' | 'low'} Severity */
@@ -46,6 +46,7 @@
  * @property {{text: string, code: string}[]} advice
  * @property {string[]} layers
  * @property {number[]} units
+ * @property {string} [statistic] In which it is seen; empty, or absent from older runs, where there is none.
  * @property {string | null} cause
  * @property {string} key
  */
@@ -73,7 +74,10 @@
  * @property {number} recorded Recorded steps in all.
  */
 
-/** @typedef {Columns & {rows: {key: string, layer: string, label: string}[], values: Float32Array}} Matrix */
+/**
+ * @typedef {Columns & {rows: {key: string, layer: string, label: string}[], values: Float32Array, read: number}} Matrix
+ *   `read` counts the recorded steps that were looked at.
+ */
 /** @typedef {{id: string, site?: string, variable?: string}} SeriesName */
 /** @typedef {Columns & {series: SeriesName[], values: Float32Array}} Curves */
 /** @typedef {Curves & {costs: Record<string, number | null>}} StepCurves */
@@ -83,6 +87,7 @@
  * @typedef {object} Units
  * @property {number} units
  * @property {number} last_step
+ * @property {number} left_out Oldest changes for which the answer had no room.
  * @property {{step: number, unit: number, dead: boolean, confirmed: boolean, dead_since_step: number | null}[]} changes
  */
 

@@ -189,8 +189,10 @@ def check_one_run(table: pd.DataFrame) -> None:
     """Raise if ``table`` is that of several runs.
 
     Raises:
-        ArgumentError: If it is; the message says how to take one.
+        ArgumentError: If it is, or is no table at all; the message says what to pass.
     """
+    if not isinstance(table, pd.DataFrame):  # pyright: ignore[reportUnnecessaryIsInstance] - whoever has no type checker
+        raise ArgumentError(f"{table!r} is no table. Pass a frame of a run, such as run.activations or run.gradients.")
     runs = len(table["run"].unique()) if "run" in table.columns else 1
     if runs > 1:
         raise ArgumentError(

@@ -9,8 +9,9 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from gradscope.errors import ArgumentError
 from gradscope.report.figures.axes import height_for, place_axis, record_axis
-from gradscope.report.figures.grid import Grid, compact, grid_of, limits_of, thinned
+from gradscope.report.figures.grid import Grid, check_one_run, compact, grid_of, limits_of, thinned
 from gradscope.report.figures.labels import (
     axis_title,
     decade_ticks,
@@ -103,7 +104,7 @@ def gradient_heatmap(gradients: pd.DataFrame, *, limits: Limits | None = None) -
         >>> gradient_heatmap(run(stack(depth=2)).gradients).data[0].z.shape
         (3, 12)
     """
-    return _heatmap(gradients, "rms", "Gradient RMS", limits)
+    return _heatmap(_of_variables(gradients), "rms", "Gradient RMS", limits)
 
 
 def update_ratio_heatmap(gradients: pd.DataFrame, *, limits: Limits | None = None) -> go.Figure:
@@ -121,7 +122,7 @@ def update_ratio_heatmap(gradients: pd.DataFrame, *, limits: Limits | None = Non
         >>> update_ratio_heatmap(run(stack(depth=2)).gradients).data[0].z.shape
         (3, 12)
     """
-    return _heatmap(gradients, "update_to_weight_ratio", "Update-to-weight ratio", limits)
+    return _heatmap(_of_variables(gradients), "update_to_weight_ratio", "Update-to-weight ratio", limits)
 
 
 def common_limits(tables: Iterable[pd.DataFrame], statistic: str) -> Limits:
@@ -137,6 +138,14 @@ def common_limits(tables: Iterable[pd.DataFrame], statistic: str) -> Limits:
     """
     grids = [grid_of(table, statistic) for table in tables]
     return limits_of(grids) if grids else (0.0, 1.0)
+
+
+def _of_variables(table: pd.DataFrame) -> pd.DataFrame:
+    """Return ``table`` if it is one of gradients: that of activations has columns of the same names."""
+    check_one_run(table)
+    if "variable" not in table.columns:
+        raise ArgumentError("This is no table of gradients: it has no column 'variable'. Pass run.gradients.")
+    return table
 
 
 def _heatmap(

@@ -14,7 +14,7 @@ import runs
 from figure_specs import spec, strings, with_distributions
 
 import gradscope.testing as made
-from gradscope import figures
+from gradscope import ArgumentError, figures
 from gradscope.store.frames import Frames
 from gradscope.store.read import frames_of
 
@@ -131,3 +131,12 @@ def test_a_figure_of_a_long_deep_run_is_small_and_quick(name: str, long_run: Fra
 @pytest.fixture(scope="module")
 def long_run() -> Frames:
     return made.run(made.stack(depth=49), recorded=range(2_000))
+
+
+@pytest.mark.parametrize("figure", [figures.gradient_heatmap, figures.update_ratio_heatmap])
+def test_a_table_of_activations_is_not_taken_for_one_of_gradients(figure: Any) -> None:
+    frames = frames_of(runs.healthy())
+    with pytest.raises(ArgumentError, match=r"Pass run\.gradients"):
+        figure(frames.activations)
+    with pytest.raises(ArgumentError, match=r"is no table\. Pass a frame of a run"):
+        figure(frames)

@@ -3,7 +3,7 @@
 import { evenly, lastNotAbove, places, rowOf, toned } from '../curves.js';
 import { h, whenReplaced } from '../dom.js';
 import { name, shortened } from '../format.js';
-import { COLOURS, draw, FONT, horizontal, label, lineAt } from '../plot.js';
+import { COLOURS, draw, erase, FONT, horizontal, label, lineAt } from '../plot.js';
 import { hideTip, showTip } from './tooltip.js';
 
 /** @typedef {import('../curves.js').Range} Range */
@@ -39,6 +39,7 @@ const EDGES = 44;
  * @typedef {object} Heatmap
  * @property {import('../plot.js').PlotElement} element
  * @property {(picture: Picture, step: number | null) => void} update
+ * @property {() => void} remove Give back what is held of it.
  */
 
 /**
@@ -90,6 +91,7 @@ export function createHeatmap(describe, open) {
   let last = /** @type {Picture | null} */ (null);
   return {
     element,
+    remove: () => erase(element),
     update(picture, step) {
       // The same picture is not drawn again: its parts are compared, for a view makes a new one each time.
       const same =

@@ -1,13 +1,14 @@
 // All curves of one layer: each statistic of its activations, gradients and weights, one chart a statistic.
 
 import { rowOf } from '../curves.js';
-import { h, replaceChildren, whenChanged } from '../dom.js';
+import { h } from '../dom.js';
 import { curveRows, fileName, saveCsv } from '../download.js';
 import { name, number, withinLayer, words } from '../format.js';
 import { savePicture } from '../plot.js';
 import { colourOf, DASHES, shapeOf } from '../theme.js';
+import { createFigures } from './figures.js';
 import { createChart } from './lines.js';
-import { legendLine } from './run_legend.js';
+import { createRunLegend } from './run_legend.js';
 
 /** @typedef {import('../types.js').Scene} Scene */
 /** @typedef {import('./lines.js').Line} Line */
@@ -16,82 +17,57 @@ import { legendLine } from './run_legend.js';
  * @returns {{element: HTMLElement, update: (scene: Scene, runs: import('../types.js').RunInfo[]) => void}}
  */
 export function createLayerCurves() {
-  const legend = h('div', { class: 'legend' });
-  const savers = h('span', { class: 'savers' });
-  const charts = h('div', { class: 'charts' });
+  /** @type {Scene} */
+  let now;
+  const legend = createRunLegend(
+    (run) => `Save all curves of this layer in ${name(run.run)} as CSV`,
+    (run) => {
+      const curves = now.answers.curves(run.run, run.stamp, now.state.layer ?? '').value;
+      if (curves) saveCsv(curveRows(curves, run.run), fileName(run.run, now.state.layer ?? ''));
+    },
+  );
+  const container = h('div', { class: 'charts' });
   const constant = h('p', { class: 'note' });
   const element = h(
     'section',
     { 'aria-label': 'Curves' },
     h('h3', null, 'Curves'),
-    h('div', { class: 'row spread' }, legend, savers),
-    charts,
+    legend.element,
+    container,
     constant,
   );
-  /** @type {Map<string, import('./lines.js').Chart>} */
-  const made = new Map();
-  /** @type {Scene} */
-  let now;
-  /** @type {import('../types.js').RunInfo[]} */
-  let runs = [];
-  const arrange = whenChanged((/** @type {{id: string, title: string, meaning: string}[]} */ list) => {
-    made.clear();
-    for (const { id, title, meaning } of list) {
+  const charts = createFigures(
+    container,
+    (/** @type {{key: string, title: string, meaning: string}} */ { title, meaning }) => {
       const chart = createChart(title, meaning);
-      const png = h(
-        'button',
-        {
-          type: 'button',
-          class: 'quiet',
-          title: `Save ${title} as PNG`,
-          onclick: () =>
-            void savePicture(
-              chart.plot,
-              fileName(now.state.layer ?? '', title),
-              `${now.state.layer}: ${title}`,
-              ({ layout }) => {
-                layout.showlegend = true;
-              },
-            ),
-        },
-        'PNG',
-      );
-      chart.element.querySelector('figcaption')?.append(png);
-      made.set(id, chart);
-    }
-    charts.replaceChildren(...[...made.values()].map((chart) => chart.element));
-  });
-  const showLegend = whenChanged((/** @type {{thin: string[], key: unknown[]}} */ { thin }) => {
-    replaceChildren(
-      legend,
-      ...runs.map((run) => legendLine(now, run.run)),
-      thin.length > 0 && h('span', { class: 'note' }, `thin: ${thin.map(name).join(', ')}`),
-    );
-    replaceChildren(
-      savers,
-      ...runs.map((run) =>
-        h(
-          'button',
-          {
-            type: 'button',
-            class: 'quiet',
-            title: `Save all curves of this layer in ${name(run.run)} as CSV`,
-            onclick: () => {
-              const curves = now.answers.curves(run.run, run.stamp, now.state.layer ?? '').value;
-              if (curves) saveCsv(curveRows(curves, run.run), fileName(run.run, now.state.layer ?? ''));
-            },
-          },
-          runs.length === 1 ? 'CSV' : `CSV of ${name(run.run)}`,
-        ),
-      ),
-    );
-  });
+      chart.element
+        .querySelector('figcaption')
+        ?.append(
+          h(
+            'button',
+            { type: 'button', class: 'quiet', title: `Save ${title} as PNG`, onclick: () => savePng(chart, title) },
+            'PNG',
+          ),
+        );
+      return chart;
+    },
+  );
+
+  /**
+   * @param {import('./lines.js').Chart} chart
+   * @param {string} title
+   */
+  function savePng({ plot }, title) {
+    const layer = now.state.layer ?? '';
+    void savePicture(plot, fileName(layer, title), `${layer}: ${title}`, ({ layout }) => {
+      layout.showlegend = true;
+    });
+  }
 
   return {
     element,
-    update(scene, having) {
+    update(scene, runs) {
       now = scene;
-      runs = having;
       const { state, theme, answers } = scene;
       /** @type {Map<string, Line[]>} */
       const lines = new Map();
@@ -135,17 +111,17 @@ export function createLayerCurves() {
           : [`${titleOf(scene, id)} ${number(value, state.statistics.find((statistic) => statistic.id === id)?.unit)}`];
       });
       element.hidden = lines.size === 0;
-      showLegend({ thin: [...thin], key: [theme.dark, state.colours, runs.map((run) => run.run)] });
-      arrange(
+      legend.update(scene, runs, thin.size ? `thin: ${[...thin].map(name).join(', ')}` : '');
+      charts.arrange(
         moving.map(([id]) => ({
-          id,
+          key: id,
           title: titleOf(scene, id),
           meaning: state.statistics.find((statistic) => statistic.id === id)?.meaning ?? '',
         })),
       );
       for (const [id, list] of moving) {
         const about = state.statistics.find((statistic) => statistic.id === id);
-        made.get(id)?.update(scene, list, { scale: about?.scale ?? 'linear', unit: about?.unit ?? '' });
+        charts.get(id)?.update(scene, list, { scale: about?.scale ?? 'linear', unit: about?.unit ?? '' });
       }
       constant.textContent = still.length ? `The same throughout: ${still.join(', ')}.` : '';
     },

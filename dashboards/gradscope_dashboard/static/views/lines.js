@@ -2,7 +2,7 @@
 
 import { lastNotAbove, places, smoothed } from '../curves.js';
 import { h, whenReplaced } from '../dom.js';
-import { draw, horizontal, label, lineAt, vertical } from '../plot.js';
+import { draw, erase, horizontal, label, lineAt, vertical } from '../plot.js';
 
 /** @typedef {import('../types.js').Scene} Scene */
 
@@ -23,6 +23,7 @@ import { draw, horizontal, label, lineAt, vertical } from '../plot.js';
  * @property {HTMLElement} element
  * @property {import('../plot.js').PlotElement} plot
  * @property {(scene: Scene, lines: Line[], shape: {scale: 'linear' | 'log', unit: string}) => void} update
+ * @property {() => void} remove Give back what is held of it.
  */
 
 /** @type {WeakMap<Element, () => void>} */
@@ -74,6 +75,10 @@ export function createChart(title, meaning) {
   return {
     element,
     plot,
+    remove() {
+      near.unobserve(element);
+      erase(plot);
+    },
     update(scene, lines, shape) {
       now = { scene, lines, shape };
       // The buffer tells answers apart: a row of one is a new view of it each time.

@@ -5,11 +5,11 @@ import { shownMatrix } from '../columns.js';
 import { commonRange, extentOf } from '../curves.js';
 import { h, replaceChildren, whenChanged } from '../dom.js';
 import { fileName, matrixRows, saveCsv } from '../download.js';
-import { name, number, steps } from '../format.js';
+import { name, number, steps, whole } from '../format.js';
 import { savePicture } from '../plot.js';
 import { MOST_COLUMNS, rank } from '../state.js';
-import { createCards } from './cards.js';
 import { colourLegend } from './colour_legend.js';
+import { createFigures } from './figures.js';
 import { createHeatmap } from './heatmap.js';
 import { runTitle } from './run_title.js';
 import { SYMBOLS } from './severity.js';
@@ -29,7 +29,7 @@ export function createNetwork(root) {
   const opener = createOpener();
   const columns = h('div', { class: 'columns' });
   root.append(menu.element, h('div', { class: 'row spread' }, legend, opener.element), columns);
-  const cards = createCards(columns, createCard);
+  const cards = createFigures(columns, createCard);
 
   const showLegend = whenChanged((/** @type {Parameters<typeof colourLegend>[0] | null} */ about) => {
     replaceChildren(legend, ...(about ? colourLegend(about) : []));
@@ -39,7 +39,7 @@ export function createNetwork(root) {
     const { statistic } = scene;
     menu.update(scene);
     const shown = scene.chosen.slice(0, MOST_COLUMNS);
-    cards.arrange(shown.map((run) => run.run));
+    cards.arrange(shown.map((run) => ({ key: run.run })));
     const found = shown.map((run) => shownMatrix(scene, run));
     const matrices = found.flatMap((answer) => answer.value ?? []);
     const range =
@@ -131,7 +131,7 @@ function createCard() {
 
   return {
     element,
-    heatmap,
+    remove: () => heatmap.remove(),
     /**
      * @param {Scene} scene
      * @param {RunInfo} run
@@ -151,6 +151,7 @@ function createCard() {
           epochs: [],
           wall_times: [],
           recorded: 0,
+          read: 0,
           values: new Float32Array(),
         },
       };
@@ -161,7 +162,7 @@ function createCard() {
       retry.hidden = error === null;
       retry.onclick = scene.actions.retry;
       status.textContent = seen
-        ? (error ?? '')
+        ? (error ?? unread(matrix))
         : matrix === null
           ? missing
           : nothing
@@ -183,6 +184,16 @@ function createCard() {
       );
     },
   };
+}
+
+/**
+ * Return a sentence about the recorded steps that the picture leaves out; empty where it shows them all.
+ * @param {Matrix} matrix
+ * @returns {string}
+ */
+function unread({ read, recorded }) {
+  if (read >= recorded) return '';
+  return `Drawn from ${whole(read)} of ${whole(recorded)} recorded steps: the others hold nothing of it, or had no room in one answer.`;
 }
 
 /**

@@ -139,21 +139,37 @@ function entry(scene, run) {
     chosen,
     colour: chosen ? colourOf(scene.theme, scene.state, run.run) : 'transparent',
     worst: run.worst,
-    about: about(run),
+    about: about(run, lastTrained(scene, run)),
   };
 }
 
 /**
+ * Return the last known step of a training; null where it is not known.
+ *
+ * The last recorded step of a run that has ended may be the census, which is no step of the training: only the answer
+ * about steps, which is there for selected runs, leaves it out.
+ * @param {import('../types.js').Scene} scene
  * @param {import('../types.js').RunInfo} run
+ * @returns {number | null}
+ */
+function lastTrained({ chosen, answers }, run) {
+  if (!run.ended) return run.last_step;
+  if (!chosen.includes(run)) return null;
+  const step = answers.steps(run.run, run.stamp).value?.last_steps.at(-1);
+  const epoch = answers.epochs(run.run, run.stamp).value?.epochs.at(-1)?.step;
+  return step === undefined ? null : Math.max(step, epoch ?? 0);
+}
+
+/**
+ * @param {import('../types.js').RunInfo} run
+ * @param {number | null} last
  * @returns {string}
  */
-function about(run) {
-  if (run.last_step === null) return 'nothing recorded yet';
-  const time =
-    run.last_wall_time !== null && run.first_wall_time !== null
-      ? `, ${duration(run.last_wall_time - run.first_wall_time)}`
-      : '';
-  return `${run.ended ? '' : 'not ended, '}to step ${whole(run.last_step)}${time}`;
+function about({ last_step: recorded, last_wall_time: until, first_wall_time: since, ended }, last) {
+  if (recorded === null) return 'nothing recorded yet';
+  const time = until !== null && since !== null ? duration(until - since) : '';
+  const step = last === null ? '' : `to step ${whole(last)}`;
+  return [ended ? '' : 'not ended', step, time].filter(Boolean).join(', ');
 }
 
 /**

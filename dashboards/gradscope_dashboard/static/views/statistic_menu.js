@@ -1,13 +1,9 @@
 // Which statistic the network is coloured by: six buttons for the main ones, a menu for all, and what it means.
 
 import { h, replaceChildren, whenChanged } from '../dom.js';
+import { layered } from '../state.js';
 
 /** @typedef {import('../types.js').Scene} Scene */
-
-const TABLES = /** @type {Record<string, string>} */ ({
-  activations: 'Activations',
-  gradients: 'Gradients of the main weight',
-});
 
 /**
  * @returns {{element: HTMLElement, update: (scene: Scene) => void}}
@@ -25,7 +21,8 @@ export function createStatisticMenu() {
   }
 
   const build = whenChanged((/** @type {string[]} */ _ids) => {
-    const all = (scene?.state.statistics ?? []).filter((statistic) => statistic.table in TABLES);
+    const all = scene ? layered(scene.state) : [];
+    const groups = new Set(all.map((statistic) => statistic.group));
     replaceChildren(
       buttons,
       ...all
@@ -43,12 +40,12 @@ export function createStatisticMenu() {
     replaceChildren(
       more,
       h('option', { value: '' }, 'More statistics …'),
-      ...Object.entries(TABLES).map(([table, title]) =>
+      ...Array.from(groups, (group) =>
         h(
           'optgroup',
-          { label: title },
+          { label: group },
           ...all
-            .filter((statistic) => statistic.table === table)
+            .filter((statistic) => statistic.group === group)
             .map((statistic) => h('option', { value: statistic.id, title: statistic.meaning }, statistic.title)),
         ),
       ),
@@ -77,7 +74,13 @@ export function createStatisticMenu() {
       more.value = shown && !shown.main ? shown.id : '';
       more.classList.toggle('pressed', shown !== null && !shown.main);
       meaning.textContent = shown
-        ? `${shown.meaning}${shown.source && shown.source !== 'ours' ? ` (${shown.source})` : ''}`
+        ? [
+            shown.meaning,
+            shown.source && shown.source !== 'ours' && `(${shown.source})`,
+            shown.table === 'gradients' && 'A row is the main weight of a layer.',
+          ]
+            .filter(Boolean)
+            .join(' ')
         : '';
     },
   };

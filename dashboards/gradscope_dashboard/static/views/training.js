@@ -1,12 +1,13 @@
 // How the training goes: loss, norm of the gradient and what else is recorded a step, and the logs of each epoch.
 
 import { rowOf } from '../curves.js';
-import { h, replaceChildren, whenChanged } from '../dom.js';
+import { h } from '../dom.js';
 import { fileName, curveRows, saveCsv } from '../download.js';
 import { name, words } from '../format.js';
 import { colourOf, DASHES, shapeOf } from '../theme.js';
+import { createFigures } from './figures.js';
 import { createChart } from './lines.js';
-import { legendLine } from './run_legend.js';
+import { createRunLegend } from './run_legend.js';
 
 /** @typedef {import('../types.js').Scene} Scene */
 /** @typedef {import('./lines.js').Line} Line */
@@ -19,41 +20,21 @@ const SHOWN = ['steps.loss', 'steps.global_norm', 'steps.learning_rate'];
  * @returns {import('../types.js').Update}
  */
 export function createTraining(root) {
-  const legend = h('div', { class: 'legend' });
-  const savers = h('span', { class: 'savers' });
-  const charts = h('div', { class: 'charts' });
-  root.append(h('div', { class: 'row spread' }, legend, savers), charts);
-  /** @type {Map<string, import('./lines.js').Chart>} */
-  const made = new Map();
   /** @type {Scene} */
   let now;
-  const arrange = whenChanged((/** @type {{id: string, title: string, meaning: string}[]} */ list) => {
-    const kept = new Map(made);
-    made.clear();
-    for (const { id, title, meaning } of list) made.set(id, kept.get(id) ?? createChart(title, meaning));
-    charts.replaceChildren(...[...made.values()].map((chart) => chart.element));
-  });
-  const showLegend = whenChanged((/** @type {unknown[]} */ _key) => {
-    replaceChildren(legend, ...now.chosen.map((run) => legendLine(now, run.run)));
-    replaceChildren(
-      savers,
-      ...now.chosen.map((run) =>
-        h(
-          'button',
-          {
-            type: 'button',
-            class: 'quiet',
-            title: `Save what is recorded a step of ${name(run.run)} as CSV`,
-            onclick: () => {
-              const curves = now.answers.steps(run.run, run.stamp).value;
-              if (curves) saveCsv(curveRows(curves, run.run), fileName(run.run, 'steps'));
-            },
-          },
-          now.chosen.length === 1 ? 'CSV' : `CSV of ${name(run.run)}`,
-        ),
-      ),
-    );
-  });
+  const legend = createRunLegend(
+    (run) => `Save what is recorded a step of ${name(run.run)} as CSV`,
+    (run) => {
+      const curves = now.answers.steps(run.run, run.stamp).value;
+      if (curves) saveCsv(curveRows(curves, run.run), fileName(run.run, 'steps'));
+    },
+  );
+  const container = h('div', { class: 'charts' });
+  root.append(legend.element, container);
+  const charts = createFigures(
+    container,
+    (/** @type {{key: string, title: string, meaning: string}} */ { title, meaning }) => createChart(title, meaning),
+  );
 
   return (scene) => {
     now = scene;
@@ -129,9 +110,9 @@ export function createTraining(root) {
       }
     }
     root.hidden = found.size === 0;
-    showLegend([theme.dark, state.colours, scene.chosen.map((run) => run.run)]);
-    arrange([...found].map(([id, { title, meaning }]) => ({ id, title, meaning })));
-    for (const [id, { lines, scale, unit }] of found) made.get(id)?.update(scene, lines, { scale, unit });
+    legend.update(scene, scene.chosen);
+    charts.arrange([...found].map(([key, { title, meaning }]) => ({ key, title, meaning })));
+    for (const [id, { lines, scale, unit }] of found) charts.get(id)?.update(scene, lines, { scale, unit });
   };
 }
 
