@@ -54,7 +54,7 @@ def params(value: Mapping[str, Any] | None) -> dict[str, Any]:
     Raises:
         ArgumentError: If they cannot be written as JSON.
     """
-    if not isinstance(value, Mapping | None):
+    if not isinstance(value, Mapping | None):  # pyright: ignore[reportUnnecessaryIsInstance] - not all check types
         raise ArgumentError(f'params={value!r} is no dict. Pass one, such as params={{"lr": 0.01}}.')
     try:
         return json.loads(json.dumps({} if value is None else dict(value), default=_python_number))

@@ -16,7 +16,7 @@ from tensorboard import errors
 from tensorboard.data import provider as tensorboard_data
 
 from gradscope import schema
-from gradscope.store.events import EPOCH_TAG, PLUGIN
+from gradscope.store.events import PLUGIN
 from gradscope.store.layout import ARRAYS, Layout
 from gradscope_dashboard.refusals import not_here
 
@@ -73,8 +73,8 @@ class RecordedRun:
 
     @property
     def last_step(self) -> int | None:
-        """The newest recorded step; None before the first."""
-        return self.series[EPOCH_TAG].max_step if EPOCH_TAG in self.series else None
+        """The newest recorded step of the training, which a census is not; None before the first."""
+        return max((self.series[tag].max_step for tag in self.layouts("steps")), default=None)
 
     @property
     def last_wall_time(self) -> float:
