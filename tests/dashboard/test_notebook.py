@@ -29,9 +29,7 @@ os.kill(info.pid, 15)
 def test_the_magic_of_a_notebook_starts_a_tensorboard_with_the_tab(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(
-        "TMPDIR", str(tmp_path)
-    )  # where TensorBoard notes which ones are running
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # where TensorBoard notes which ones are running
     write(tmp_path / "logs" / "mlp", sick())
     binary = Path(sys.executable).with_name("tensorboard")
     cells = [
