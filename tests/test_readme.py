@@ -90,6 +90,13 @@ def test_the_table_of_rules_is_what_their_docstrings_say(pytestconfig: pytest.Co
     assert block("rules")[2] == written, "the README differs from the rules; --update-golden rewrites it"
 
 
+def test_every_check_before_training_is_named() -> None:
+    checks = {path.stem for path in (ROOT / "gradscope" / "inspection" / "checks").glob("[a-z]*.py")}
+    told = README.read_text(encoding="utf-8").partition("**Before training**")[2].partition("\n- **")[0]
+    assert checks
+    assert {name for name in checks if f"`{name}`" not in told} == set()
+
+
 def test_the_finding_it_shows_is_one_of_the_rules_and_fits_the_terminal() -> None:
     shown = block("finding")[2].splitlines()
     title = next(line for line in shown if line.startswith(("high: ", "medium: ", "low: ")))

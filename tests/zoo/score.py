@@ -32,6 +32,7 @@ from zoo.cases import HALVES, all_cases, half
 from zoo.measurement import load as load_measurement
 from zoo.peers import autotrainer, deepdiagnosis, deeplocalize, sagemaker_debugger, umlaut
 from zoo.peers.alarm import Alarm
+from zoo.told import told_live
 
 ROOT = Path(__file__).parents[2]
 BEGIN, END = "<!-- zoo: what tests/zoo/score.py --write puts here -->", "<!-- end of zoo -->"
@@ -54,12 +55,14 @@ class Verdict:
         alarmed: Whether it raised an alarm.
         layers: Layers that it named in its alarms.
         findings: Ours only: what it found.
+        told: Ours only: whether it raised an alarm before the training had ended.
     """
 
     case: Case
     alarmed: bool
     layers: frozenset[str]
     findings: tuple[Finding, ...] = ()
+    told: bool = False
 
 
 @dataclass
@@ -104,8 +107,9 @@ def ours(case: Case, directory: Path) -> Verdict:
         warnings.simplefilter("ignore")
         warnings.filterwarnings("error", "The rule .* failed")  # else a rule that fails would count as silent
         findings = tuple(diagnose(gradscope.load(directory).frames))
+        told = bool(told_live(directory))
     alarms = [f for f in findings if rank(f.severity) >= 1]
-    return Verdict(case, bool(alarms), frozenset(f.layer for f in alarms if f.layer is not None), findings)
+    return Verdict(case, bool(alarms), frozenset(f.layer for f in alarms if f.layer is not None), findings, told)
 
 
 def peers(case: Case, alarms: Sequence[Alarm]) -> Verdict:
@@ -130,11 +134,16 @@ def detection(verdicts: Iterable[Verdict]) -> dict[str, Count]:
     return counts
 
 
+_WHILE = {False: "sick, and told while it trained", True: "healthy, and alarmed while it trained"}
+
+
 def naming(verdicts: Iterable[Verdict]) -> dict[str, Count]:
     """Return how often our findings name what is wrong, and where."""
-    counts = {name: Count() for name in ("findings that are right", "symptoms named", "right layer of a symptom")}
+    names = ("findings that are right", "symptoms named", "right layer of a symptom", *_WHILE.values())
+    counts = {name: Count() for name in names}
     for verdict in verdicts:
         case = verdict.case
+        counts[_WHILE[case.healthy]].add(case.name, hit=verdict.told)
         for finding in verdict.findings:
             if rank(finding.severity) >= 1:
                 right = finding.rule in case.symptoms or finding.rule in case.consequences

@@ -1,0 +1,27 @@
+"""What a recorded training would have been told while it ran: the same records, one by one, to the same eyes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from gradscope.diagnose.finding import Finding
+from gradscope.live import Live
+from gradscope.records import FindingsNote
+from gradscope.store.event_files import RecordReader, event_files
+
+
+def told_live(directory: Path) -> list[Finding]:
+    """Return the findings of medium or high severity that were told before the training had ended.
+
+    Time is no limit here, so that it looks at every occasion that there is.
+
+    Args:
+        directory: The run's, as it was given to the callback.
+    """
+    told: list[Finding] = []
+    live = Live(told.append, quiet=True)
+    for record in RecordReader(event_files(directory / "gradscope")):
+        if not isinstance(record, FindingsNote):
+            live.take(record)
+            live.watch(training_seconds=1e9)
+    return told
