@@ -1,4 +1,5 @@
 import collections
+import contextlib
 import errno
 import itertools
 import os
@@ -317,24 +318,30 @@ for number in itertools.count():
     assert all("unfinished record" in sentence for sentence in read_records(tmp_path).lost)
 
 
-@pytest.fixture
-def small_files() -> Iterator[int]:
-    """Let no file grow beyond this many bytes: a real refusal by the system, in the middle of a write."""
+@contextlib.contextmanager
+def small_files(size: int) -> Iterator[None]:
+    """Let no file grow beyond ``size`` bytes: a real refusal by the system, in the middle of a write.
+
+    Only within a test: the limit is the whole process's, and pytest may write its own output to a file.
+    """
     resource: Any = pytest.importorskip("resource", reason="this system does not limit the size of files")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
-    yield 20_000
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-def test_a_record_that_is_refused_half_way_is_taken_back(tmp_path: Path, small_files: int) -> None:
+def test_a_record_that_is_refused_half_way_is_taken_back(tmp_path: Path) -> None:
     sink = opened(tmp_path)
     sink.write(step(1))
     (file,) = event_files(tmp_path / "gradscope")
     size = file.stat().st_size
     for _ in range(2):
-        with pytest.raises(WriterError, match="cannot be written: File too large") as caught:
-            sink.write(step(2, size=small_files // 88 + 1))
+        refused = pytest.raises(WriterError, match="cannot be written: File too large")
+        with refused as caught, small_files(20_000):
+            sink.write(step(2, size=20_000 // 88 + 1))
         assert isinstance(caught.value.__cause__, OSError)
         assert file.stat().st_size == size
     sink.write(step(3, size=1))
@@ -343,11 +350,11 @@ def test_a_record_that_is_refused_half_way_is_taken_back(tmp_path: Path, small_f
     assert read_records(tmp_path).lost == ()
 
 
-def test_a_first_record_that_is_refused_does_not_spoil_the_file(tmp_path: Path, small_files: int) -> None:
+def test_a_first_record_that_is_refused_does_not_spoil_the_file(tmp_path: Path) -> None:
     sink = EventFileSink(tmp_path)
     sink.open()
-    with pytest.raises(WriterError):
-        sink.write(NetworkChange(0, 0.0, network("relu", ["x" * small_files, "b"])))
+    with pytest.raises(WriterError), small_files(20_000):
+        sink.write(NetworkChange(0, 0.0, network("relu", ["x" * 20_000, "b"])))
     for record in healthy()[:2]:
         sink.write(record)
     sink.close()
