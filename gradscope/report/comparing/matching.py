@@ -6,7 +6,7 @@ Findings are matched by rule and layer, numbers of sites by the site's key, numb
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from gradscope.diagnose.finding import Finding, rank
@@ -94,8 +94,9 @@ def _finding_changes(reference: Side, side: Side) -> list[FindingChange]:
     before, after = _by_key(reference.summary.findings), _by_key(side.summary.findings)
     layers, layers_before = _layer_keys(side), _layer_keys(reference)
     changes: list[FindingChange] = []
+    matches = _matches(before, after)
     for key, finding in after.items():
-        known = before.get(key)
+        known = before.get(matches.get(key, ""))
         if known is None:
             has_layer = finding.layer is None or finding.layer in layers_before
             changes.append(FindingChange("gained", side.name, finding, None, has_layer))
@@ -103,11 +104,25 @@ def _finding_changes(reference: Side, side: Side) -> list[FindingChange]:
             kind = "worse" if rank(finding.severity) > rank(known.severity) else "milder"
             changes.append(FindingChange(kind, side.name, finding, known, has_layer=True))
     for key, finding in before.items():
-        if key not in after:
+        if key not in matches.values():
             changes.append(
                 FindingChange("lost", side.name, finding, None, finding.layer is None or finding.layer in layers)
             )
     return sorted(changes, key=lambda change: (KINDS.index(change.kind), -rank(change.finding.severity)))
+
+
+def _matches(before: Mapping[str, Finding], after: Mapping[str, Finding]) -> dict[str, str]:
+    """Return by key the finding before that each finding after is the same as: of one rule, about a layer of its own.
+
+    A finding about several layers stands under the worst of them, which may be another one in another run.
+    """
+    matches = {key: key for key in after if key in before}
+    for key, finding in after.items():
+        for other, known in before.items():
+            is_free = key not in matches and other not in matches.values()
+            if is_free and finding.rule == known.rule and set(finding.layers) & set(known.layers):
+                matches[key] = other
+    return matches
 
 
 def _by_key(findings: Iterable[Finding]) -> dict[str, Finding]:

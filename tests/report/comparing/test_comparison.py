@@ -54,7 +54,7 @@ def kinds(before: Sequence[Finding], after: Sequence[Finding]) -> list[tuple[str
 
 
 def test_findings_are_gained_and_lost_by_rule_and_layer() -> None:
-    other_layer = replace(DYING, layer="dense_6")
+    other_layer = replace(DYING, layer="dense_6", layers=("dense_6",))
     assert kinds([DYING, OSCILLATING], [other_layer, VANISHING, OSCILLATING]) == [
         ("gained", "vanishing_gradient@dense"),
         ("gained", "dying_relu@dense_6"),
@@ -71,6 +71,16 @@ def test_a_finding_of_another_severity_is_worse_or_milder() -> None:
 
 def test_of_two_findings_with_one_key_the_severer_counts() -> None:
     assert kinds([DYING], [DYING, replace(DYING, severity="high"), DYING]) == [("worse", DYING.key)]
+
+
+def test_a_finding_that_stands_under_another_of_its_layers_is_neither_gained_nor_lost() -> None:
+    wide = replace(DYING, layer="stem", layers=("stem", "fc"), severity="high")
+    narrow = replace(DYING, layer="fc", layers=("fc",), severity="medium")
+    assert kinds([wide], [narrow]) == [("milder", "dying_relu@fc")]
+    assert kinds([wide], [replace(narrow, layer="head", layers=("head",))]) == [
+        ("gained", "dying_relu@head"),
+        ("lost", "dying_relu@stem"),
+    ]
 
 
 def test_what_was_gained_can_be_asked_for_by_severity() -> None:
