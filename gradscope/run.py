@@ -21,7 +21,6 @@ from gradscope.report.findings import Findings, number_of, or_higher, sentence, 
 from gradscope.report.notebook import summary_html
 from gradscope.report.summary import Summary, summarise
 from gradscope.store.csv_tables import write_csv
-from gradscope.store.ending import has_ended
 from gradscope.store.event_files import run_name
 from gradscope.store.json_tables import write_json
 from gradscope.store.parquet import write_parquet
@@ -114,10 +113,10 @@ class Run:
         """What could not be read of damaged files, in words; empty as a rule."""
         return self.frames.lost
 
-    @cached_property
+    @property
     def ended(self) -> bool | None:
         """Whether the training said that it ended; False while it runs or where it was broken off, None in memory."""
-        return None if self.path is None else has_ended(self.path)
+        return None if self.path is None else self.frames.ended
 
     @property
     def findings(self) -> pd.DataFrame:

@@ -22,7 +22,16 @@ from runs import (
 
 from gradscope import schema
 from gradscope.network import Network
-from gradscope.records import Costs, EpochRecord, NetworkChange, Record, Session, StepRecord
+from gradscope.records import (
+    Costs,
+    EpochRecord,
+    FindingsNote,
+    NetworkChange,
+    Record,
+    Session,
+    SessionEnd,
+    StepRecord,
+)
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, UNITS
 from gradscope.store.frames import Frames, frames_of
 
@@ -248,3 +257,16 @@ def test_layers_of_many_steps_are_found_again() -> None:
     frames = frames_of(healthy())
     assert len(frames.activations) == 12 * 9
     assert set(frames.activations["layer"]) == set(layer_names(9))
+
+
+# --- the end ---
+
+
+def test_a_training_has_ended_where_its_last_session_says_so() -> None:
+    *records, end = healthy()
+    assert isinstance(end, SessionEnd)
+    note = FindingsNote(9, end.wall_time, "1.0", (), "No findings.")
+    assert frames_of([*records, end]).ended
+    assert frames_of([*records, note, end]).ended
+    for without in ([], records[:1], records[:3], records, [*records, note], [*records, end, *records]):
+        assert not frames_of(without).ended
