@@ -134,6 +134,7 @@ def test_the_shell_completes_commands_rules_options_and_their_values(typed: str,
     assert finished.stderr == ""
 
 
+@pytest.mark.overhead
 def test_help_answers_at_once() -> None:
     program = "import time; from gradscope.cli.main import main; main(['--help']); print(time.process_time())"
     finished = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True, timeout=60)

@@ -153,15 +153,12 @@ def test_a_directory_of_damaged_runs_only_exits_with_2(tmp_path: Path, capsys: p
     assert [run["run"] for run in document["left_out"]] == ["a", "b"]
 
 
-def test_it_answers_quickly_and_loads_no_framework(tmp_path: Path) -> None:
+def test_it_loads_no_framework(tmp_path: Path) -> None:
     program = """if True:
-        import sys, time
+        import sys
         from gradscope.cli.main import main
         assert main(["summary", sys.argv[1]]) == 0
         assert not {"keras", "tensorflow", "plotly"} & set(sys.modules)
-        print(time.process_time())
     """
     path = write(tmp_path / "sick", sick())
-    # CPU seconds of the process: the machine may be busy with other tests.
-    finished = subprocess.run([sys.executable, "-c", program, path], check=True, capture_output=True, timeout=60)
-    assert float(finished.stdout.split()[-1]) < 1.5
+    subprocess.run([sys.executable, "-c", program, path], check=True, capture_output=True, timeout=60)
