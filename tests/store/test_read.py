@@ -171,17 +171,23 @@ def deep_training(count: int) -> list[Record]:
 
 
 @pytest.mark.slow
-def test_ten_thousand_steps_of_fifty_sites_are_small_and_soon_read(tmp_path: Path) -> None:
+def test_ten_thousand_steps_of_fifty_sites_are_small_and_read_whole(tmp_path: Path) -> None:
+    write(tmp_path, deep_training(10_000))
+    (file,) = event_files(tmp_path / "gradscope")
+    assert file.stat().st_size <= 80e6
+    frames = read_frames(tmp_path)
+    assert (len(frames.activations), len(frames.gradients)) == (500_000, 1_000_000)
+
+
+@pytest.mark.overhead
+def test_ten_thousand_steps_of_fifty_sites_are_soon_written_and_read(tmp_path: Path) -> None:
     records = deep_training(10_000)
     start = time.process_time()
     write(tmp_path, records)
     written = time.process_time() - start
-    (file,) = event_files(tmp_path / "gradscope")
-    assert file.stat().st_size <= 80e6
     start = time.process_time()
-    frames = read_frames(tmp_path)
+    read_frames(tmp_path)
     read = time.process_time() - start
-    assert (len(frames.activations), len(frames.gradients)) == (500_000, 1_000_000)
     # Measured on two busy cores: 1.1 s of processor time, and 0.9 s to write; the bound on writing leaves room.
     assert read <= 2.0
     assert written <= 2.0
