@@ -91,7 +91,10 @@ def test_a_wrong_path_is_one_line_and_exit_code_2_for_every_command(
 
 
 @pytest.mark.parametrize("name", sorted(TAKES_RUNS))
-def test_json_of_every_command_is_strict(name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_of_every_command_is_strict(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)  # where a page goes that is given no name
     path = str(write(tmp_path / "mlp", not_finite()))
     if "--json" not in help_of(name, capsys):
         pytest.skip(f"{name} has no --json")
