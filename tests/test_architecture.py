@@ -99,7 +99,7 @@ FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
 NO_PANDAS = {"store", "store.events", "store.sink", "store.event_sink"}
 
 # What TensorBoard's tab may import of gradscope.
-DASHBOARD = {"schema", "network", "records", "store.events", "store.layout", "store.lossless_json"}
+DASHBOARD = {"schema", "network", "records", "store.events", "store.layout"}
 
 TOP_LEVEL = {"CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "dashboards", "examples", "gradscope", "tests"}
 
