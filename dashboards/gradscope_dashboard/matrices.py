@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradscope import schema
-from gradscope.network import Variable
+from gradscope.network import main_variables
 from gradscope.schema import Column
 from gradscope_dashboard.answers import layers_of, networks_of
 from gradscope_dashboard.framing import MOST_BYTES, binary_answer, json_answer
@@ -21,9 +21,6 @@ from gradscope_dashboard.sessions import counting
 from gradscope_dashboard.source import Point, RecordedRun
 from gradscope_dashboard.tables import Axis, ThinnedTable
 from gradscope_dashboard.thinning import group_starts, places_among, thinned
-
-_ROLES: Final = ("kernel", "embedding")
-"""What makes a variable its layer's main one, if it has any of them; else the first counts."""
 
 _HEADER_BYTES = 60  # of the header, a column: two steps, an epoch and a time
 
@@ -108,15 +105,6 @@ def histograms(stamp: str, notes: Notes, site: str, points: Sequence[Point]) -> 
     return binary_answer({"stamp": stamp, "site": site, **told, "bins": bins}, values)
 
 
-def main_variable(variables: Sequence[Variable]) -> Variable:
-    """Return the variable that stands for its layer: the first kernel, else embedding, else any."""
-    for role in _ROLES:
-        for variable in variables:
-            if variable.role == role:
-                return variable
-    return variables[0]
-
-
 def _matrix_rows(notes: Notes, table: ThinnedTable) -> list[dict[str, Any]]:
     """Return key, layer and label of each row of a matrix, and its place in the table."""
     places = {key: place for place, key in enumerate(table.rows)}
@@ -129,8 +117,7 @@ def _matrix_rows(notes: Notes, table: ThinnedTable) -> list[dict[str, Any]]:
         return [{"key": key, "layer": layer_of.get(key, key), "label": key, "place": places[key]} for key in keys]
     rows: dict[str, dict[str, Any]] = {}
     for network in networks_of(notes):
-        for layer in dict.fromkeys(variable.layer for variable in network.variables):
-            main = main_variable([variable for variable in network.variables if variable.layer == layer])
+        for layer, main in main_variables(network.variables).items():
             if main.path in places:
                 row = {"key": layer, "layer": layer, "label": layer, "place": places[main.path]}
                 rows.setdefault(layer, row)
