@@ -178,9 +178,6 @@ class GradScope(Callback):
         self._state, self._rest, self._passed = self._schedule.init(), NO_REST, []
         self._accounts = Accounts()
         self._census = Census()
-        replicas = int(model.distribute_strategy.num_replicas_in_sync)
-        if replicas > 1:
-            raise ModelError(f"the model trains on {replicas} replicas, which are not recorded yet")
         self._recorder = Recorder(model, self._layers, self._stop_recording)
         given = _batches_given(model.optimizer)
         if (model, given) != self._ended:  # else it goes on; a step dropped for its loss scale counts nowhere else
@@ -213,9 +210,8 @@ class GradScope(Callback):
         self._see_loss(batch, logs)
         recorder = self._recorder
         if recorder is not None and not self._broken:
-            if recorder.timing is None:
-                recorder.note_plain_step()
-            else:
+            recorder.finish()
+            if recorder.timing is not None:
                 self._keep(recorder, recorder.timing, begun)
                 recorder.timing = None
                 self._watch(after_bar=not self._first_in_epoch)
@@ -326,7 +322,7 @@ class GradScope(Callback):
             if self._journal is None or self._journal.network is not recorded.network:
                 self._begin_network(recorded.network)
             assert self._journal is not None
-            labels = self._labels(recorder.batch)
+            labels = _small_arrays(recorded.labels)
             if labels is not None:
                 self._journal.see_labels(*labels)
             record = self._journal.step_record(
@@ -341,7 +337,8 @@ class GradScope(Callback):
                 recording_seconds=math.nan if timing.is_setup else timing.extra_seconds,
             )
             self._write(record)
-        self._census.add(recorder.batch)
+        if recorder.batch is not None:
+            self._census.add(recorder.batch)
         seconds = timing.extra_seconds + time.perf_counter() - begun
         is_setup = timing.is_setup or recorded is None
         self._accounts.charge("setup" if is_setup else self._state.reason, seconds, is_record=recorded is not None)
@@ -406,16 +403,6 @@ class GradScope(Callback):
         if note is not None:
             self._put(note)
 
-    def _labels(self, batch: Any) -> tuple[Any, Any] | None:
-        """Return labels and weights of a batch that Keras' own train step reads; None for one of another kind."""
-        model_class = cast("Any", type(self._trained))
-        if model_class.train_step is not keras.Model.train_step or not isinstance(batch, tuple):
-            return None
-        _, y, weights = keras.utils.unpack_x_y_sample_weight(batch)
-        if not hasattr(y, "numpy") or np.size(y) > 2**20:
-            return None
-        return np.asarray(y), np.asarray(weights) if hasattr(weights, "numpy") else None
-
     def _take_census(self) -> None:
         """Look at the first batches once more, where the records say too little of the units, or say it of long ago."""
         if self._journal is None or self._recorder is None or self._broken:
@@ -459,6 +446,13 @@ class GradScope(Callback):
 def _batches_given(optimizer: Any) -> int:
     """Return how many batches the optimizer was given; its public counter leaves accumulated ones out."""
     return int(getattr(optimizer, "inner_optimizer", optimizer)._iterations)
+
+
+def _small_arrays(labels: tuple[Any, Any] | None) -> tuple[Any, Any] | None:
+    """Return labels and weights as arrays; None where there are none, or too many to be looked at."""
+    if labels is None or np.size(labels[0]) > 2**20:
+        return None
+    return np.asarray(labels[0]), None if labels[1] is None else np.asarray(labels[1])
 
 
 def _sink(log_dir: Path | None, scalars: Literal["auto", "all", "none"]) -> Sink:

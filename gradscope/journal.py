@@ -14,12 +14,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from gradscope import baseline, windows
 from gradscope.histogram import histogram
-from gradscope.instrument.observation import Observation, SiteObservation
+from gradscope.instrument.observation import Clipping, Observation, SiteObservation
 from gradscope.network import Network
 from gradscope.records import StepRecord
 from gradscope.rows import activation_row, global_norm, gradient_norm, gradient_row
 from gradscope.schema import STEPS
-from gradscope.sums import GradientSums, merge_activations, merge_backward, merge_softmax, merge_units
+from gradscope.sums import GradientSums, Host, merge_activations, merge_backward, merge_softmax, merge_units
 
 HISTOGRAMS_AN_INTERVAL = 20  # then the interval doubles: 200 histograms reach over 20,000 records
 
@@ -104,7 +104,7 @@ class Journal:
             "learning_rate": observation.learning_rate,
             "global_norm": global_norm(gradients),
             "loss_scale": observation.loss_scale,
-            "clipped": self._clipped(gradients),
+            "clipped": self._clipped(observation),
             "skipped": float(observation.skips and not finite),
             "samples": observation.samples,
             "step_seconds": step_seconds,
@@ -174,17 +174,22 @@ class Journal:
         changed = np.concatenate(parts) if parts else np.empty((0, 0))
         return changed if len(changed) else None
 
-    def _clipped(self, gradients: Sequence[GradientSums[NDArray[np.float64]]]) -> float:
+    @staticmethod
+    def _clipped(observation: Observation) -> float:
         """Return 1 where clipping shortens a gradient; NaN where it acts on sums over several batches."""
-        compiled = self.network.compiled
-        if compiled.accumulation_steps > 1 and compiled.clipping:
+        if any(clipping.accumulates for clipping in observation.clipping):
             return math.nan
-        largest = {
-            "clipnorm": max((float(gradient_norm(gradient)) for gradient in gradients), default=0.0),
-            "global_clipnorm": global_norm(gradients),
-            "clipvalue": max((float(gradient.abs_max) for gradient in gradients), default=0.0),
-        }
-        return float(any(largest[name] > limit for name, limit in compiled.clipping.items()))
+        return float(any(_clips(clipping, observation.gradients) for clipping in observation.clipping))
+
+
+def _clips(clipping: Clipping, gradients: Sequence[GradientSums[Host] | None]) -> bool:
+    given = [gradient for place in clipping.gradients for gradient in [gradients[place]] if gradient is not None]
+    largest = {
+        "clipnorm": max((float(gradient_norm(gradient)) for gradient in given), default=0.0),
+        "global_clipnorm": global_norm(given),
+        "clipvalue": max((float(gradient.abs_max) for gradient in given), default=0.0),
+    }
+    return any(largest[name] > limit for name, limit in clipping.limits.items())
 
 
 def _histograms(activations: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float64]]:

@@ -260,17 +260,12 @@ def compiled(model: Any) -> Compiled:
     """Return how ``model`` was compiled."""
     optimizer = model.optimizer
     inner = getattr(optimizer, "inner_optimizer", optimizer)
-    clipping = {
-        name: float(getattr(inner, name))
-        for name in ("clipnorm", "global_clipnorm", "clipvalue")
-        if getattr(inner, name, None) is not None
-    }
     epsilon = getattr(inner, "epsilon", None)
     return Compiled(
         loss=loss_name(model.loss),
         from_logits=from_logits(model.loss),
         optimizer=type(inner).__name__ if inner is not None else "",
-        clipping=clipping,
+        clipping=clipping_of(inner),
         accumulation_steps=int(getattr(inner, "gradient_accumulation_steps", None) or 1),
         epsilon=None if epsilon is None else float(epsilon),
         dtype_policy=str(model.dtype_policy.name),
@@ -278,6 +273,15 @@ def compiled(model: Any) -> Compiled:
         run_eagerly=bool(model.run_eagerly),
         steps_per_execution=int(model.steps_per_execution),
     )
+
+
+def clipping_of(optimizer: Any) -> dict[str, float]:
+    """Return what an optimizer clips gradients at, by the name of its argument."""
+    return {
+        name: float(getattr(optimizer, name))
+        for name in ("clipnorm", "global_clipnorm", "clipvalue")
+        if getattr(optimizer, name, None) is not None
+    }
 
 
 def loss_name(loss: Any) -> str:

@@ -15,9 +15,10 @@ import numpy as np
 from gradscope.errors import ModelError
 from gradscope.framework import keras
 from gradscope.inspection.batches import Batches
-from gradscope.instrument.tensorflow.building import build_ahead, unbuilt_parts
+from gradscope.inspection.building import build_ahead, unbuilt_parts
 from gradscope.instrument.tensorflow.framework import tf
-from gradscope.instrument.tensorflow.replay import CannotReplayError, Replay
+from gradscope.instrument.tensorflow.look import Look
+from gradscope.instrument.tensorflow.plan import UnobservableError
 from gradscope.journal import Journal
 from gradscope.network import Network
 from gradscope.records import NetworkChange, Record, Session, StepRecord
@@ -102,30 +103,30 @@ def rehearse(model: Any, batches: Batches) -> Rehearsal:
         ModelError: If the step cannot be traced, or would have effects that cannot be put back.
     """
     try:
-        replay = Replay(model, batches.spec, None)
-    except CannotReplayError as error:
+        look = Look(model, batches.spec)
+    except UnobservableError as error:
         raise ModelError(f"The model cannot be looked at: {error}.") from error
     except Exception as error:
         raise ModelError(f"The model's step cannot run on this batch: {type(error).__name__}: {error}") from error
     try:
-        records = _step_records(replay, batches.elements)
+        records = _step_records(look, batches.elements)
     except tf.errors.OpError as error:
-        return Rehearsal(replay.network, None, str(error.message).splitlines()[0])
+        return Rehearsal(look.network, None, str(error.message).splitlines()[0])
     now = time.time()
     begun: list[Record] = [
-        Session(0, now, resumed=False, fingerprint=fingerprint(replay.network)),
-        NetworkChange(0, now, replay.network),
+        Session(0, now, resumed=False, fingerprint=fingerprint(look.network)),
+        NetworkChange(0, now, look.network),
     ]
-    return Rehearsal(replay.network, frames_of([*begun, *records]))
+    return Rehearsal(look.network, frames_of([*begun, *records]))
 
 
-def _step_records(replay: Replay, elements: Sequence[Any]) -> list[StepRecord]:
+def _step_records(look: Look, elements: Sequence[Any]) -> list[StepRecord]:
     """Return records that all are of step 0, of which the last, the first batch's, counts."""
-    norms = np.array([np.linalg.norm(np.asarray(v, np.float64)) for v in replay.trained], np.float32)
-    journal = Journal(replay.network, None)
+    norms = np.array([np.linalg.norm(np.asarray(v, np.float64)) for v in look.trained], np.float32)
+    journal = Journal(look.network, None)
     records = [
         journal.step_record(
-            replay(batch, 0, histograms=False),
+            look(batch, 0),
             step=0,
             epoch=0,
             wall_time=time.time(),

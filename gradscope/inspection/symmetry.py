@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from gradscope.inspection.subject import AlikeKernel
 from gradscope.instrument.tensorflow.framework import tf
-from gradscope.instrument.tensorflow.silence import silenced, variable_path
-from gradscope.instrument.tensorflow.variables import Restoration, written_variables
+from gradscope.instrument.tensorflow.look import Look
 from gradscope.network import Network
 from gradscope.sites import own_variables, places, role, unit_axes
 
@@ -35,10 +34,10 @@ def alike_kernels(model: Any, network: Network, batch: Any) -> tuple[AlikeKernel
     if not suspects:
         return ()
     gradients = _gradients(model, batch)
-    largest = {id(k.variable): _largest(gradients.get(variable_path(k.variable))) for k in kernels}
+    largest = {id(k.variable): _largest(gradients.get(id(k.variable))) for k in kernels}
     found: list[AlikeKernel] = []
     for kernel in suspects:
-        gradient = gradients.get(variable_path(kernel.variable))
+        gradient = gradients.get(id(kernel.variable))
         if gradient is None:
             continue
         units = _by_unit(gradient, kernel.axes)
@@ -85,22 +84,7 @@ def _largest(values: NDArray[Any] | None) -> float:
     return 0.0 if values is None or not values.size else float(np.max(np.abs(values)))
 
 
-def _gradients(model: Any, batch: Any) -> dict[str, NDArray[Any]]:
-    """Return what one step would give its optimizers, by path; every variable is put back."""
-
-    def step() -> dict[str, Any]:
-        with silenced(model) as seen:
-            model.train_step(batch)
-        return {
-            path: tf.convert_to_tensor(given.gradient)
-            for path, given in seen.gradients.items()
-            if given.gradient is not None
-        }
-
-    traced = tf.function(step, autograph=False).get_concrete_function()
-    restoration = Restoration(written_variables(traced.graph))
-    saved = restoration.save()
-    try:
-        return {path: np.asarray(gradient) for path, gradient in traced().items()}
-    finally:
-        restoration.put_back(saved)
+def _gradients(model: Any, batch: Any) -> dict[int, NDArray[Any]]:
+    """Return what one step would give its optimizers, by identity of the variable."""
+    spec = tf.nest.map_structure(lambda leaf: None if leaf is None else tf.type_spec_from_value(leaf), batch)
+    return Look(model, spec).gradients(batch)

@@ -29,8 +29,23 @@ class SiteObservation:
 
 
 @dataclass(frozen=True, slots=True)
+class Clipping:
+    """What one optimizer clips.
+
+    Attributes:
+        limits: By the name of its argument, such as ``clipnorm``.
+        gradients: Which gradients it was given, by their place.
+        accumulates: Whether it clips sums over several batches, which no single batch shows.
+    """
+
+    limits: Mapping[str, float]
+    gradients: tuple[int, ...]
+    accumulates: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
-    """The numbers of one replayed batch, before the training's own step.
+    """The numbers of one step.
 
     Attributes:
         sites: In the order of ``network.sites``.
@@ -41,6 +56,7 @@ class Observation:
         skips: Whether the optimizer drops steps whose gradients are not finite.
         samples: Samples in the batch.
         activations: Up to 1,024 activations of each site, by site key; empty where no histogram was asked for.
+        clipping: Of each optimizer that clips.
     """
 
     sites: tuple[SiteObservation, ...]
@@ -51,3 +67,4 @@ class Observation:
     skips: bool
     samples: int
     activations: Mapping[str, NDArray[np.float32]]
+    clipping: tuple[Clipping, ...] = ()

@@ -1,19 +1,138 @@
-"""The border to TensorFlow: it ships no types, so that from here on what comes from it is Any."""
+"""The border to TensorFlow and to Keras' TensorFlow parts: every private name that recording needs stands here.
+
+Neither ships types, so that from here on what comes from them is Any. A test asks for each of `PRIVATE_NAMES`: a
+release that moves one fails that test with a sentence, and not a training.
+"""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as _tensorflow
 from keras.src import backend as _backend
 from keras.src.activations import activations as _activations
-from tensorflow.python.framework import ops as _ops  # pyright: ignore[reportMissingTypeStubs]
+from tensorflow.python.eager import context as _context
+from tensorflow.python.eager import imperative_grad as _imperative_grad
+from tensorflow.python.eager import record as _record
+from tensorflow.python.eager.polymorphic_function import concrete_function as _concrete_function
+from tensorflow.python.framework import func_graph as _func_graph
+from tensorflow.python.framework import op_def_registry as _op_def_registry
+from tensorflow.python.ops import resource_variable_ops as _resource_variable_ops
 
 tf: Any = _tensorflow
 keras_backend: Any = _backend
 keras_activations: Any = _activations
 
+func_graphs: Any = _func_graph
+imperative_gradients: Any = _imperative_grad
+ConcreteFunction: Any = _concrete_function.ConcreteFunction
+_any_context: Any = _context
+_any_record: Any = _record
+_op_defs: Any = _op_def_registry
+_resource_variables: Any = _resource_variable_ops
 
-def registered_gradients() -> dict[str, Any]:
-    """Return the functions that TensorFlow differentiates operations by, by name, in the order of registration."""
-    return cast("Any", _ops).gradient_registry._registry
+PRIVATE_NAMES: dict[str, tuple[Any, Sequence[str]]] = {
+    "tensorflow ConcreteFunction": (
+        ConcreteFunction,
+        ("_call_flat", "function_def", "function_type", "captured_inputs", "graph"),
+    ),
+    "tensorflow func_graph": (func_graphs, ("FuncGraph", "func_graph_from_py_func")),
+    "tensorflow imperative_grad": (imperative_gradients, ("imperative_grad",)),
+    "tensorflow context": (
+        _any_context.context(),
+        ("call_function", "add_function_def", "remove_function", "get_function_def"),
+    ),
+    "tensorflow record": (_any_record, ("could_possibly_record",)),
+    "tensorflow op_def_registry": (_op_defs, ("get",)),
+    "tensorflow resource_variable_ops": (_resource_variables, ("ResourceVariable",)),
+    "keras backend": (keras_backend, ("nn", "numpy")),
+    "keras activations": (keras_activations, ("ReLU", "Mish")),
+}
+"""What recording asks of TensorFlow and Keras beyond their public names."""
+
+
+def definition(function: Any) -> Any:
+    """Return the definition of a traced function, as it runs."""
+    return function.function_def
+
+
+def definition_named(name: str) -> Any:
+    """Return the definition of a function that was made before."""
+    return _any_context.context().get_function_def(name)
+
+
+def register(function_definition: Any) -> None:
+    """Make a definition known, so that it can be called by its name."""
+    _any_context.context().add_function_def(function_definition)
+
+
+def forget(name: str) -> None:
+    """Forget a definition."""
+    _any_context.context().remove_function(name)
+
+
+def call(name: str, inputs: Sequence[Any], output_count: int) -> list[Any]:
+    """Return the outputs of the function of that name."""
+    return _any_context.context().call_function(name.encode(), list(inputs), output_count) or []
+
+
+def operation_kind(type_name: str) -> Any:
+    """Return TensorFlow's definition of a type of operation; None of an unknown one."""
+    return _op_defs.get(type_name)
+
+
+def is_taped() -> bool:
+    """Return whether a gradient tape may be looking at what runs now."""
+    return bool(_any_record.could_possibly_record())
+
+
+def packed_outputs(function: Any, flat: Sequence[Any]) -> Any:
+    """Return the flat outputs of a traced function as its caller expects them."""
+    return function.function_type.pack_output(list(flat))
+
+
+def values_of(variable: Any) -> list[Any]:
+    """Return the TensorFlow variables behind a Keras variable: several where it is mirrored."""
+    inner = getattr(variable, "_value", variable)
+    several = getattr(inner, "values", None)
+    return list(several) if isinstance(several, (tuple, list)) else [inner]
+
+
+def read(handle: Any) -> Any:
+    """Return the value of the variable behind a handle: its own buffer, until it is written again."""
+    (held,) = handle._handle_data.shape_and_type
+    with tf.device(handle.device):
+        return tf.raw_ops.ReadVariableOp(resource=handle, dtype=tf.dtypes.as_dtype(held.dtype))
+
+
+def is_variable(tensor: Any) -> bool:
+    """Return whether a captured tensor is the handle of a variable."""
+    held = getattr(getattr(tensor, "_handle_data", None), "shape_and_type", ())
+    return tensor.dtype == tf.resource and len(held) == 1
+
+
+def copied(handle: Any) -> Any:
+    """Return a variable of its own with the same value, on the same device, whatever strategy is in force."""
+    with tf.device(handle.device):
+        return _resource_variables.ResourceVariable(tf.identity(read(handle)), trainable=False)
+
+
+def step_functions(train_function: Any) -> tuple[Any, Any] | None:
+    """Return the functions of one step and of an iterator's next inside a train function that Keras made; else None."""
+    try:
+        outer = _closed_over(train_function)
+        one = _closed_over(outer["one_step_on_data"])["step_func"]
+        return one, outer["multi_step_on_iterator"]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
+
+
+def _closed_over(function: Any) -> dict[str, Any]:
+    cells = [cell.cell_contents for cell in function.__closure__]
+    return dict(zip(function.__code__.co_freevars, cells, strict=True))
+
+
+def traces(function: Any) -> list[Any]:
+    """Return every concrete function of a `tf.function`."""
+    return list(function._list_all_concrete_functions()) if hasattr(function, "_list_all_concrete_functions") else []

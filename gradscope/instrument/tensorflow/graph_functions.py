@@ -1,16 +1,20 @@
-"""Activation functions that TensorFlow's own names apply, such as ``tf.nn.relu`` inside a subclassed ``call``.
+"""Activation functions that a graph shows as operations, such as a ``relu`` that was imported by its own name.
 
-They belong to no attribute that could be tapped, but the traced graph shows them as operations, with their gradient as
-an operation of its own whose output is the gradient at the pre-activation.
+They pass no place where an observer stands, but the traced graph has them as operations, with their gradient as an
+operation of its own whose output is the gradient at the pre-activation.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from gradscope.instrument.taps import ELSEWHERE, Frame, Tracer
-from gradscope.instrument.tensorflow.framework import tf
+from gradscope.framework import keras
+from gradscope.instrument.notes import Application, Frame, Notes
+from gradscope.instrument.recognition import is_attention
+from gradscope.instrument.tensorflow.effects import called
+from gradscope.instrument.tensorflow.framework import definition_named, tf
 
 _FUNCTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
     "Relu": ("relu", tf.nn.relu),
@@ -26,48 +30,68 @@ _FUNCTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 _NESTED = {"PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile", "If", "StatelessIf", "Case"}
 
 
-def take_graph_functions(graph: Any, tracer: Tracer) -> None:
-    """Add to ``tracer`` every activation function in ``graph`` that no tap has taken."""
+def graph_functions(graph: Any, notes: Notes) -> list[Application]:
+    """Return every application of a function in ``graph`` that no observer has met."""
     operations = graph.get_operations()
     gradients = _gradients(operations)
-    for number, frame in _unclaimed(len(operations), tracer):
+    found: list[Application] = []
+    for number, frame in _unclaimed(len(operations), notes):
         operation = operations[number]
-        if operation.type in _NESTED:
-            if any(node in _FUNCTIONS or node == "LeakyRelu" for node in _nested_types(graph, operation)):
-                tracer.miss(frame.key or operation.name, ELSEWHERE)
-            continue
         named = _named(operation)
         if named is None or not operation.outputs[0].dtype.is_floating:
             continue
         name, function = named
-        place, key = Tracer.function_site(frame, name)
-        if not tracer.wants(place.key):
-            continue
-        application = tracer.application(place, name, function, key=key)
-        application.identity = operation.get_attr("alpha") if operation.type == "LeakyRelu" else "operation"
+        identity = operation.get_attr("alpha") if operation.type == "LeakyRelu" else "operation"
+        z, a = operation.inputs[0], operation.outputs[0]
+        made = Application(frame, "function", name, "", function, z, a, identity=identity)
         if operation.name in gradients:
-            application.receiver()(gradients[operation.name])
-        application.pre.append(operation.inputs[0])
-        application.post.append(operation.outputs[0])
-        tracer.keep(application, frame.mask)
+            made.gradients.append(gradients[operation.name])
+        found.append(made)
+    return found
+
+
+def nested_functions(graph: Any, notes: Notes) -> Iterator[Any]:
+    """Yield the layers that call something inside which a function is applied, out of reach."""
+    operations = graph.get_operations()
+    reached = {call.operation.name for call in notes.calls}
+    for number, frame in _unclaimed(len(operations), notes):
+        operation = operations[number]
+        if operation.type in _NESTED and operation.name not in reached:
+            if any(node in _FUNCTIONS or node == "LeakyRelu" for node in _nested_types(operation)):
+                yield frame.layer
+
+
+def basic_functions(graph: Any, notes: Notes) -> Iterator[tuple[Any, str]]:
+    """Yield layers of the user's own with an operation that may be an activation function written by hand.
+
+    That is the larger or the smaller of a tensor and a number, as in ``maximum(z, 0)``: a ReLU that bears no name.
+    """
+    operations = graph.get_operations()
+    for number, frame in _unclaimed(len(operations), notes):
+        operation = operations[number]
+        if operation.type not in ("Maximum", "Minimum") or not operation.outputs[0].dtype.is_floating:
+            continue
+        own = isinstance(frame.layer, keras.layers.Layer) and not type(frame.layer).__module__.startswith("keras.")
+        if own or not isinstance(frame.layer, keras.layers.Layer):
+            if any(source.shape.rank == 0 and source.op.type == "Const" for source in operation.inputs):
+                yield frame.layer, operation.type.lower()
 
 
 def _named(operation: Any) -> tuple[str, Callable[[Any], Any]] | None:
     if operation.type == "LeakyRelu":
-        slope = operation.get_attr("alpha")
-        return "leaky_relu", lambda x: tf.nn.leaky_relu(x, slope)
+        return "leaky_relu", functools.partial(tf.nn.leaky_relu, alpha=operation.get_attr("alpha"))
     return _FUNCTIONS.get(operation.type)
 
 
-def _unclaimed(count: int, tracer: Tracer) -> Iterator[tuple[int, Frame]]:
-    """Yield the number of every operation inside a layer but outside a tapped function, with its innermost layer."""
+def _unclaimed(count: int, notes: Notes) -> Iterator[tuple[int, Frame]]:
+    """Yield the number of every operation inside a layer but outside a function that was met, with its layer."""
     innermost: list[Frame | None] = [None] * count
-    for frame in tracer.frames:  # outer frames come first, so inner ones overwrite them
+    for frame in notes.frames:  # outer frames come first, so inner ones overwrite them
         innermost[frame.start : frame.end] = [frame] * (frame.end - frame.start)
-    for span in tracer.claimed:
-        innermost[span.start : span.end] = [None] * (span.end - span.start)
+    for start, end in notes.claimed:
+        innermost[start:end] = [None] * (end - start)
     for number, frame in enumerate(innermost):
-        if frame is not None and not frame.hidden and not tracer.is_attention(frame):
+        if frame is not None and not frame.hidden and not is_attention(frame.layer):
             yield number, frame
 
 
@@ -86,26 +110,15 @@ def _gradients(operations: list[Any]) -> dict[str, Any]:
     return result
 
 
-def _nested_types(graph: Any, operation: Any) -> Iterator[str]:
+def _nested_types(operation: Any) -> Iterator[str]:
     """Yield the operation types inside the functions that ``operation`` calls, at any depth."""
-    pending = list(_called(operation.node_def))
+    pending = list(called(operation.node_def))
     seen: set[str] = set()
     while pending:
         name = pending.pop()
         if name in seen:
             continue
         seen.add(name)
-        function = graph._get_function(name)
-        if function is None:
-            continue
-        for node in function.cached_definition.node_def:
+        for node in definition_named(name).node_def:
             yield node.op
-            pending.extend(_called(node))
-
-
-def _called(node: Any) -> Iterator[str]:
-    for value in node.attr.values():
-        if value.HasField("func"):
-            yield value.func.name
-        elif value.HasField("list"):
-            yield from (function.name for function in value.list.func)
+            pending.extend(called(node))

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from gradscope.activations.known import NOT_ELEMENTWISE, known_profile
 from gradscope.activations.probe import probe
-from gradscope.instrument.taps import Application
-from gradscope.instrument.tensorflow.framework import tf
-from gradscope.instrument.tensorflow.variables import written_variables
+from gradscope.instrument.notes import Application
+from gradscope.instrument.tensorflow.effects import effects_of
+from gradscope.instrument.tensorflow.framework import definition, tf
 from gradscope.network import Profile
 
 _RANDOM = ("Random", "Multinomial", "Stateful", "Stateless")
@@ -70,7 +70,7 @@ def _evaluation(
         concrete = tf.function(value_and_slope, autograph=False).get_concrete_function(
             tf.TensorSpec((None, columns), dtype)
         )
-        _refuse_state(concrete.graph)
+        _refuse_state(concrete)
         return concrete
 
     concrete, width, dtype = _first_that_traces(build, units)
@@ -99,7 +99,9 @@ def _first_that_traces(build: Callable[[Any, int | None], Callable[[Any], Any]],
     return build(dtype, width), width, dtype
 
 
-def _refuse_state(graph: Any) -> None:
+def _refuse_state(function: Any) -> None:
     """Raise where running the function would change a variable or draw random numbers."""
-    if written_variables(graph) or any(op.type.startswith(_RANDOM) for op in graph.get_operations()):
+    effects = effects_of(definition(function))
+    stateless = any(op.type.startswith(_RANDOM) for op in function.graph.get_operations())
+    if effects.written or effects.outside or effects.random or stateless:
         raise ValueError("the function keeps state or is random, so it has no profile")

@@ -1,29 +1,40 @@
-"""Recording a step of a running training: swap one step's function, replay its batch, give the batch back.
+"""Recording steps of a running training: at the very call of the function that is the step.
 
-`fit` looks ``model.train_function`` up anew for every step. A step that is not recorded therefore runs the training's
-own compiled function, untouched; at a recorded one ours stands in its place for that one call.
+The training calls its own function on its own data. Where a step is to be recorded, that call is answered by the same
+function with further outputs, or the step is observed and then called as it would have been: see `plan`. What was not
+traced while a training was recorded is traced once more, under observation, to learn which tensors are which.
+
+Eager steps run as they are, with observers on.
 """
 
 from __future__ import annotations
 
 import contextlib
 import itertools
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gradscope.errors import ModelError
+from gradscope.instrument.notes import Notes
 from gradscope.instrument.observation import Observation
-from gradscope.instrument.tensorflow.building import build_ahead, unbuilt_parts
+from gradscope.instrument.tensorflow import watching
 from gradscope.instrument.tensorflow.feed import Feed, can_feed
-from gradscope.instrument.tensorflow.framework import tf
-from gradscope.instrument.tensorflow.replay import CannotReplayError, Replay
-from gradscope.instrument.tensorflow.variables import Updates
+from gradscope.instrument.tensorflow.framework import packed_outputs, step_functions, tf, traces, values_of
+from gradscope.instrument.tensorflow.measure import Measurement, NotedGraph, Settings
+from gradscope.instrument.tensorflow.plan import Plan, UnobservableError, is_training_step, own_iterators
+from gradscope.instrument.tensorflow.updates import Updates
 from gradscope.network import Network
 from gradscope.sites import LayerFilter
+
+_TRIED_AGAIN = (2, 10, 100, 1_000)
+"""Records at which the inline function is tried again: what holds at one step may fail at another."""
+_PLANS = "_gradscope_plans"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,23 +42,23 @@ class Recorded:
     """What one recorded step gave.
 
     Attributes:
-        observation: The replayed batch.
+        observation: Its numbers.
         network: What the numbers are of.
         weight_norms: Norms of the trained variables before the step.
         update_norms: Norms of what the step added to them; NaN where several steps ran in one call.
-        batch: The batch itself.
+        labels: Labels and weights from which its loss was computed; None where they are not known.
     """
 
     observation: Observation
     network: Network
     weight_norms: NDArray[np.float32]
     update_norms: NDArray[np.float32]
-    batch: Any
+    labels: tuple[Any, Any] | None
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds of one swapped step.
+    """Seconds of one recorded step.
 
     Attributes:
         step_seconds: The training's own step.
@@ -58,6 +69,19 @@ class Timing:
     step_seconds: float
     extra_seconds: float
     is_setup: bool
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What a step showed, until it has ended."""
+
+    measurement: Measurement
+    updates: Updates
+    values: Sequence[Any] | None
+    settings: Settings
+    before: Sequence[Any]
+    observation: Observation | None = None
+    labels: tuple[Any, Any] | None = None
 
 
 class Recorder:
@@ -71,143 +95,314 @@ class Recorder:
 
     def __init__(self, model: Any, layers: LayerFilter | None, on_failure: Callable[[Exception], None]) -> None:
         self._model = model
+        self.model_class: type = type(model)
         self._layers = layers
         self._on_failure = on_failure
         self._feed = Feed()
-        self._replay: Replay | None = None
-        self._updates: Updates | None = None
-        self._built_for: tuple[Any, Any] = (None, None)
-        self._own: Any = None
-        self._seen: Any = None
         self._number = 0
-        self._armed = False
-        self._observes = False
-        self._histograms = False
+        self._observes = self._histograms = self._is_busy = False
+        self._seen: list[_Seen] = []
+        self._held: dict[int, Any] = {}
+        self._eager: tuple[contextlib.ExitStack, Notes] | None = None
+        self._eager_measurements: dict[Any, tuple[Measurement, Updates]] = {}
+        self._latest: tuple[Plan, Any] | None = None
+        self._began = self._own_seconds = self._our_seconds = 0.0
+        self._made = False
         self.recorded: Recorded | None = None
         self.batch: Any = None
         self.timing: Timing | None = None
+        watching.begin(self)
 
     def arm(self, *, observe: bool, histograms: bool = False) -> None:
         """Take the batch of the step that is about to begin, and record it if ``observe``.
 
-        Afterwards `batch` holds it, `recorded` its numbers and `timing` what that took; each is None where the batch
-        could not be taken.
+        After `finish`, `batch` holds it, `recorded` its numbers and `timing` what that took; each is None where no
+        step was seen.
         """
+        self.disarm()
         self.recorded = self.batch = self.timing = None
         self._observes, self._histograms = observe, histograms
-        own = self._model.train_function  # read now: another callback may have made it anew
-        if own != self._step:
-            self._own = own
-        self._model.train_function = self._step
-        self._armed = True
+        self._own_seconds = self._our_seconds = 0.0
+        self._made = False
+        if self._runs_eagerly() and observe:
+            self._held = {id(v): v.read_value() for each in self._model.variables for v in values_of(each)}
+            stack = contextlib.ExitStack()
+            self._eager = stack, stack.enter_context(watching.noting_eagerly())
+        watching.tell(self)
+        self._began = time.perf_counter()
+
+    def finish(self) -> None:
+        """Make what the step has shown into numbers."""
+        watching.tell(None)
+        ended = time.perf_counter()
+        eager, self._eager = self._eager, None
+        if eager is not None:
+            eager[0].close()
+            self._own_seconds = ended - self._began - self._our_seconds
+            self._guarded(lambda: self._take_eager(eager[1]))
+        if self._seen:
+            self.recorded = self._guarded(self._numbers)
+        self._seen.clear()
+        self._held.clear()
+        self._feed.release()
+        if self._own_seconds:
+            seconds = self._our_seconds + time.perf_counter() - ended
+            self.timing = Timing(self._own_seconds, seconds, self._made)
 
     def disarm(self) -> None:
-        """Leave the model as it was found, whatever has happened since `arm`."""
-        self._armed = False
-        if self._model.train_function == self._step:
-            self._model.train_function = self._own
+        """Let go of the step that was armed for, whatever has become of it."""
+        watching.tell(None)
+        if self._eager is not None:
+            self._eager[0].close()
+            self._eager = None
+        self._seen.clear()
         self._feed.release()
 
     def close(self) -> None:
-        """Leave the model as it was found, and let go of what the training was fed with."""
+        """Leave TensorFlow as it was found, and let go of what the training was fed with."""
         self.disarm()
         self._feed.close()
-
-    def note_plain_step(self) -> None:
-        """Remember that the training's own function has run on its own iterator, and so is traced as it would be."""
-        if self._armed:  # and no step came, as in a training loop of the user's own
-            self.disarm()
-        self._seen = self._model.train_function
+        watching.end(self)
 
     def again(self, batch: Any) -> Observation:
         """Return the numbers of a batch under the present weights.
 
         Raises:
-            CannotReplayError: If no step was recorded yet.
+            UnobservableError: If no step was recorded yet, or the step has no function of a batch.
         """
-        if self._replay is None:
-            raise CannotReplayError("no step was recorded before")
+        if self._latest is None:
+            raise UnobservableError("no step of a single batch was recorded before")
+        plan, function = self._latest
         self._number += 1
-        return self._replay(batch, self._number, histograms=False)
+        settings = plan.measurement.settings()
+        values = plan.observe(function, batch, function.captured_inputs)
+        return plan.measurement.observation(values, settings, self._number, histograms=False)
 
-    def _step(self, iterator: Any) -> Any:
-        own = self._own
-        self._model.train_function = own  # first of all, so that nothing stays swapped, whatever is raised
-        self._armed = False
-        started = time.perf_counter()
-        if not hasattr(iterator, "element_spec"):
-            return own(iterator)  # `train_on_batch`, after another callback has raised before the step armed for
+    def _runs_eagerly(self) -> bool:
+        return bool(self._model.run_eagerly) or bool(tf.config.functions_run_eagerly())
+
+    # The call of the step.
+
+    def called(self, function: Any, inputs: list[Any], captured: list[Any], run: Callable[..., Any]) -> Any:
+        """Return what ``function`` returns: the step itself, recorded on the way."""
+        if self._is_busy:
+            return run(inputs, captured)
+        self._is_busy = True
+        started, before = time.perf_counter(), self._own_seconds
+        try:
+            return self._step(function, inputs, captured, run)
+        finally:
+            self._is_busy = False
+            self._our_seconds += time.perf_counter() - started - (self._own_seconds - before)
+
+    def _step(self, function: Any, inputs: list[Any], captured: list[Any], run: Callable[..., Any]) -> Any:
+        plan = self._guarded(lambda: self._plan(function))
+        if plan is None:
+            return self._timed(lambda: run(inputs, captured))
+        if plan.mode == "inline" and not (self._observes and plan.records in _TRIED_AGAIN):
+            return self._inline(plan, function, inputs, captured)
+        iterator = _iterator(function, inputs)
+        if iterator is None:
+            return self._fed(plan, function, inputs, inputs, captured, run)
+        return self._from_iterator(plan, function, iterator, inputs, captured, run)
+
+    def _inline(self, plan: Plan, function: Any, inputs: list[Any], captured: list[Any]) -> Any:
+        settings = plan.measurement.settings()
+        before = plan.updates.values()
+        try:
+            outputs, values = self._timed(lambda: plan.inline([*inputs, *captured]))
+        except tf.errors.OpError as error:
+            error._message = str(error.message).replace(plan.inline_name, function.function_def.signature.name)
+            raise
+        self._take(plan, function, values, settings, before)
+        return packed_outputs(function, outputs)
+
+    def _from_iterator(
+        self, plan: Plan, function: Any, iterator: Any, inputs: list[Any], captured: list[Any], run: Callable[..., Any]
+    ) -> Any:
+        """Take a batch from the training's iterator, look at it, and give it back."""
+        if isinstance(iterator, tf.distribute.DistributedIterator):
+            return self._as_list(function, iterator, inputs, captured, run)
+        if not can_feed(iterator.element_spec):
+            self._on_failure(ModelError("its batches are of a kind that cannot be given back to the training"))
+            return self._timed(lambda: run(inputs, captured))
         executions = int(self._model.steps_per_execution)
-        generated = can_feed(iterator, executions)
-        if not generated and own is not self._seen:
-            return own(iterator)  # given a list as its very first input, it would be traced for other shapes
-        batches = _taken(iterator, executions)
+        try:
+            first = next(iterator)
+        except (StopIteration, tf.errors.OutOfRangeError):  # the training's own step is to find that the data end
+            return self._timed(lambda: run(inputs, captured))
+        rest = itertools.islice(iterator, executions - 1)
+        elements = itertools.chain([first] if plan.mode == "observe" else [first, first], rest)
+        feed = self._feed.of(lambda: next(elements), iterator.element_spec)
+        fed = tf.nest.flatten(feed, expand_composites=True)
+        return self._fed(plan, function, _leaves(first), fed, captured, run)
+
+    def _fed(
+        self,
+        plan: Plan,
+        function: Any,
+        batch: Sequence[Any],
+        inputs: list[Any],
+        captured: list[Any],
+        run: Callable[..., Any],
+    ) -> Any:
+        """Run a step whose batch is at hand: tried, or observed before."""
+        if plan.mode == "observe":
+            if self._observes:
+                self._guarded(lambda: self._observe(plan, function, batch, captured))
+            else:
+                self.batch = batch
+            return self._timed(lambda: run(inputs, captured))
+        self._made = True
+        settings = plan.measurement.settings()
+        tried = self._guarded(lambda: plan.try_inline([*inputs, *captured]))
+        before = plan.updates.values()
+        outputs = self._timed(lambda: run(inputs, captured))
+        if tried is None:
+            return outputs
+        found, values, copies = tried
+
+        def judged() -> None:
+            plan.judge(function, packed_outputs(function, found), outputs, copies)
+            self._take(plan, function, values, settings, before)
+
+        self._guarded(judged)
+        return outputs
+
+    def _as_list(
+        self, function: Any, iterator: Any, inputs: list[Any], captured: list[Any], run: Callable[..., Any]
+    ) -> Any:
+        """Hand the batches of several replicas to the training's own function one by one."""
+        own = self._model.train_function
+        if step_functions(own) is None:
+            self._on_failure(ModelError("the step of its own takes the batches of several replicas by itself"))
+            return self._timed(lambda: run(inputs, captured))
+        batches = list(itertools.islice(iterator, int(self._model.steps_per_execution)))
         if not batches:
-            return own(iterator)  # at the end of the data the training's own step still draws its random numbers
-        if own is not self._seen:
-            self._observes = self._observes and _is_built(self._model, batches[0])
-        traced = self._traced()
-        observed = self._observe(batches[0], iterator.element_spec, own) if self._observes else None
-        feed = self._feed.same_batch(batches[0], iterator.element_spec) if generated else iter(batches)
-        is_setup = self._traced() != traced
-        step_started = time.perf_counter()
-        logs = own(feed)
-        step_seconds = time.perf_counter() - step_started
-        self._seen = own
-        self._feed.release()
-        self.batch = batches[0]
-        if observed is not None:
-            self.recorded = self._with_updates(*observed, batches[0], executions)
-        self.timing = Timing(step_seconds, time.perf_counter() - started - step_seconds, is_setup)
-        return logs
+            return self._timed(lambda: run(inputs, captured))
+        self._is_busy = False  # the step itself is still to be called
+        return tf.experimental.Optional.from_value(own(iter(batches)))
 
-    def _traced(self) -> tuple[Replay | None, int]:
-        """Return what changes whenever something is traced."""
-        return self._replay, 0 if self._replay is None else self._replay.trace_count
+    def _observe(self, plan: Plan, function: Any, batch: Sequence[Any], captured: Sequence[Any]) -> None:
+        settings = plan.measurement.settings()
+        values = plan.observe(function, batch, captured)
+        self._take(plan, function, values, settings, plan.updates.values())
+        seen = self._seen[-1]
+        if self._observes:
+            seen.observation = self._counted(seen)
+            seen.values = None  # so that they are gone when the step itself runs
 
-    def _observe(self, batch: Any, spec: Any, own: Any) -> tuple[Observation, Any] | None:
-        """Return the numbers of the batch and a copy of the weights; None where that failed."""
+    def _take(
+        self, plan: Plan, function: Any, values: Sequence[Any], settings: Settings, before: Sequence[Any]
+    ) -> None:
+        """Keep what a step has shown."""
+        measurement = plan.measurement
+        self.batch = measurement.batch_of(values)
+        if self.batch is not None:
+            self._latest = plan, function
+        if self._observes:
+            plan.records += 1
+            self._seen.append(
+                _Seen(measurement, plan.updates, values, settings, before, labels=measurement.labels(values))
+            )
+
+    def _plan(self, function: Any) -> Plan | None:
+        """Return how steps of the function are recorded; None where it is no training step."""
+        plans: dict[Any, Plan] = function.__dict__.setdefault(_PLANS, {})
+        key = (id(self._model), None if self._layers is None else repr(self._layers))
+        if key not in plans:
+            iterators = own_iterators(function)
+            if not is_training_step(function) and not self._noted_anew(function):
+                return None
+            self._made = True
+            plans[key] = Plan(self._model, function, self._layers, iterators)
+        return plans[key]
+
+    def _noted_anew(self, function: Any) -> bool:
+        """Note a step that was traced before anyone looked, by tracing it once more; return whether that succeeded."""
+        found = step_functions(self._model.train_function)
+        if found is None or not any(function is trace for step in found for trace in traces(step)):
+            return False
+        one, _ = found
+        state, numbers = random.getstate(), np.random.get_state()  # noqa: NPY002 - the user's own
         try:
-            if self._replay is None or self._built_for != (own, spec):
-                self._replay = Replay(self._model, spec, self._layers)
-                self._updates = Updates(self._replay.trained)
-                self._built_for = own, spec
-            assert self._updates is not None
-            self._number += 1
-            return self._replay(batch, self._number, histograms=self._histograms), self._updates.before()
+            return any(_note_anew(one, trace, function) for trace in traces(one))
+        finally:
+            random.setstate(state)
+            np.random.set_state(numbers)  # noqa: NPY002
+
+    # After the step.
+
+    def _take_eager(self, notes: Notes) -> None:
+        if notes.failures:
+            raise notes.failures[0]
+        if not notes.trains:
+            return
+        measurement = Measurement(self._model, [NotedGraph(None, notes)], None, self._layers)
+        key = measurement.kind
+        if key in self._eager_measurements:
+            known, updates = self._eager_measurements[key]
+            measurement.adopt(known)
+        else:
+            self._made = True
+            updates = Updates(measurement.trained)
+            self._eager_measurements[key] = measurement, updates
+        before = updates.values(self._held)
+        self._seen.append(_Seen(measurement, updates, measurement.tensors, measurement.settings(), before))
+
+    def _counted(self, seen: _Seen) -> Observation:
+        assert seen.values is not None
+        traced = seen.measurement.trace_count
+        self._number += 1
+        counted = seen.measurement.observation(seen.values, seen.settings, self._number, histograms=self._histograms)
+        self._made = self._made or seen.measurement.trace_count != traced
+        return counted
+
+    def _numbers(self) -> Recorded:
+        (seen,) = self._seen[-1:]
+        observation = seen.observation or self._counted(seen)
+        norms = seen.updates.norms(seen.before)
+        updates = norms[:, 1] if int(self._model.steps_per_execution) == 1 else np.full_like(norms[:, 1], np.nan)
+        return Recorded(observation, seen.measurement.network, norms[:, 0], updates, seen.labels)
+
+    def _timed(self, run: Callable[[], Any]) -> Any:
+        """Return what the training's own step returns, and keep how long it took."""
+        started = time.perf_counter()
+        try:
+            return run()
+        finally:
+            self._own_seconds += time.perf_counter() - started
+
+    def _guarded(self, work: Callable[[], Any]) -> Any:
+        """Return what ``work`` returns; None where it failed, which the training must not notice."""
+        try:
+            with watching.unwatched():
+                return work()
         except Exception as error:
             self._on_failure(error)
             return None
 
-    def _with_updates(self, observation: Observation, before: Any, batch: Any, executions: int) -> Recorded | None:
-        assert self._replay is not None
-        assert self._updates is not None
-        try:
-            norms = self._updates.norms(before)
-        except Exception as error:
-            self._on_failure(error)
-            return None
-        updates = norms[:, 1] if executions == 1 else np.full_like(norms[:, 1], np.nan)
-        return Recorded(observation, self._replay.network, norms[:, 0], updates, batch)
+
+def _iterator(function: Any, inputs: Sequence[Any]) -> Any:
+    """Return the iterator that a function is called with; None where it is called with a batch."""
+    if not own_iterators(function):
+        return None
+    arguments = tf.nest.pack_sequence_as(function.structured_input_signature, list(inputs), expand_composites=True)
+    for leaf in tf.nest.flatten(arguments):
+        if isinstance(leaf, (tf.data.Iterator, tf.distribute.DistributedIterator)):
+            return leaf
+    return None
 
 
-def _taken(iterator: Any, executions: int) -> list[Any]:
-    """Return the batches of one execution: fewer, or none, at the end of the data."""
-    return list(itertools.islice(iterator, executions))
+def _leaves(element: Any) -> list[Any]:
+    """Return the tensors of a batch; what is absent, such as sample weights that were not given, has none."""
+    present = [leaf for leaf in tf.nest.flatten(element) if not isinstance(leaf, tf.experimental.Optional)]
+    return [leaf for leaf in tf.nest.flatten(present, expand_composites=True) if leaf is not None]
 
 
-def _is_built(model: Any, batch: Any) -> bool:
-    """Return whether all layers and optimizers have their variables, building them before the first step as Keras can.
-
-    What Keras cannot build ahead is left to the training's own first step.
-    """
-    with contextlib.suppress(Exception):
-        build_ahead(model, _without_optionals(batch))
-    return not unbuilt_parts(model)
-
-
-def _without_optionals(batch: Any) -> Any:
-    def absent_to_none(leaf: Any) -> Any:
-        return None if isinstance(leaf, tf.experimental.Optional) else leaf
-
-    return tf.nest.map_structure(absent_to_none, batch)
+def _note_anew(one: Any, trace: Any, function: Any) -> bool:
+    """Trace the step of one batch again and carry its notes over to the trace that trains, if both are the same."""
+    arguments, keywords = trace.structured_input_signature
+    with watching.watched_again():
+        again = tf.function(one.python_function, autograph=False).get_concrete_function(*arguments, **keywords)
+    return watching.carry_notes(again, trace, function)

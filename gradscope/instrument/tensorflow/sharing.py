@@ -19,7 +19,7 @@ def shared(kernel: Callable[..., Any]) -> Callable[..., Any]:
     def call(*arguments: Any, **keywords: Any) -> Any:
         # TensorFlow relaxes what is not as it was traced before: tensors of two ranks, to an unknown rank.
         leaves = tf.nest.flatten((arguments, keywords))
-        pattern = tuple(("rank", leaf.shape.rank) if tf.is_tensor(leaf) else repr(leaf) for leaf in leaves)
+        pattern = tuple((leaf.dtype, leaf.shape.rank) if tf.is_tensor(leaf) else repr(leaf) for leaf in leaves)
         if pattern not in by_pattern:
             by_pattern[pattern] = tf.function(
                 kernel, autograph=False, reduce_retracing=True, experimental_attributes={"_noinline": True}

@@ -1,0 +1,432 @@
+"""Observers: what stands around Keras' layers, functions, tapes and optimizers while a training step is traced.
+
+They note which tensors pass through and hand on what they were given: no operation is added, no tensor replaced, and
+whatever goes wrong in them is kept to themselves. Every activation function is met at one of three places: where all
+public names of Keras' own functions come together, in the call of an activation layer, or in a layer's attribute that
+holds a function of the user's. Such an attribute is exchanged while its own layer runs, and at no other time, so that
+code that looks at its layers finds them as it made them.
+
+The gradient at a pre-activation is what the tape computes on its way to the weights: it is asked for that too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import threading
+import types
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from gradscope.framework import keras
+from gradscope.instrument.notes import Application, Frame, GivenGradient, Loss, Notes
+from gradscope.instrument.recognition import (
+    function_attributes,
+    function_name,
+    is_activation_layer,
+    is_attention,
+    is_recurrent,
+    keras_name,
+    owns_weights,
+)
+from gradscope.sites import configuration
+
+
+@dataclass(frozen=True, slots=True)
+class ChokePoint:
+    """An attribute of a module or class through which every call of one activation function goes.
+
+    Attributes:
+        owner: The module or class.
+        attribute: The attribute.
+        name: Name of the function.
+        is_published: Whether its parameters are those of the function of that name in `keras.activations`.
+    """
+
+    owner: Any
+    attribute: str
+    name: str
+    is_published: bool = True
+
+
+class Surroundings(Protocol):
+    """What a backend tells the observers of the trace, or the eager step, that is going on."""
+
+    def notes(self) -> Notes | None:
+        """Return the notes of what is being traced or run just now; None where nothing is to be noted."""
+        ...
+
+    def is_floating(self, value: Any) -> bool:
+        """Return whether ``value`` is a dense tensor of floats that belongs to what is being traced or run."""
+        ...
+
+    def position(self) -> int:
+        """Return how many operations the trace holds so far; 0 where there is none."""
+        ...
+
+    def replica(self) -> int:
+        """Return the number of the replica that is being traced; 0 without replicas."""
+        ...
+
+    def choke_points(self) -> Sequence[ChokePoint]:
+        """Return where the activation functions of the backend can be met."""
+        ...
+
+
+class _Thread(threading.local):
+    """What one thread is in the middle of: replicas are traced by a thread each."""
+
+    def __init__(self) -> None:
+        self.frames: list[Frame] = []
+        self.applying = False
+        self.differentiating = False
+        self.optimizing = False
+        self.computing_loss = False
+
+
+_THREAD = _Thread()
+
+
+@contextlib.contextmanager
+def replaced(owner: Any, name: str, value: Any) -> Generator[None]:
+    """Set an attribute past Keras' tracking, and put back exactly what was there."""
+    plain = isinstance(owner, (types.ModuleType, type))  # object's own setter refuses modules and classes
+    put, remove = (setattr, delattr) if plain else (object.__setattr__, object.__delattr__)
+    attributes: Mapping[str, Any] = owner.__dict__
+    had, before = name in attributes, attributes.get(name)
+    put(owner, name, value)
+    try:
+        yield
+    finally:
+        if had:
+            put(owner, name, before)
+        else:
+            remove(owner, name)
+
+
+@contextlib.contextmanager
+def observers(surroundings: Surroundings, model_classes: Iterable[type]) -> Generator[None]:
+    """Note what is traced or run meanwhile; afterwards no attribute of Keras or TensorFlow is left changed.
+
+    Args:
+        surroundings: Of the backend.
+        model_classes: Classes of the models that train.
+    """
+    with contextlib.ExitStack() as stack:
+        operation = keras.Operation
+        stack.enter_context(replaced(operation, "__call__", _framed(surroundings, operation.__call__)))
+        for point in surroundings.choke_points():
+            stack.enter_context(replaced(point.owner, point.attribute, _met(surroundings, point)))
+        for cls in _definers("apply", _with_subclasses(keras.optimizers.Optimizer)):
+            stack.enter_context(replaced(cls, "apply", _looking(surroundings, cls.__dict__["apply"])))
+        for cls in _definers("_backend_update_step", _with_subclasses(keras.optimizers.Optimizer)):
+            method = cls.__dict__["_backend_update_step"]
+            stack.enter_context(replaced(cls, "_backend_update_step", _rated(surroundings, method)))
+        for cls in _definers("compute_loss", model_classes):
+            stack.enter_context(replaced(cls, "compute_loss", _valued(surroundings, cls.__dict__["compute_loss"])))
+        yield
+
+
+def _with_subclasses(cls: Any) -> Iterable[type]:
+    yield cls
+    for subclass in type.__subclasses__(cls):
+        yield from _with_subclasses(subclass)
+
+
+def _definers(method: str, classes: Iterable[type]) -> list[Any]:
+    """Return every class among the ancestors of ``classes`` that defines the method itself."""
+    ancestors = dict.fromkeys(ancestor for cls in classes for ancestor in cls.__mro__)
+    return [cls for cls in ancestors if isinstance(cls.__dict__.get(method), types.FunctionType)]
+
+
+@contextlib.contextmanager
+def _kept_to_itself(notes: Notes) -> Generator[None]:
+    """Note a failure of ours and go on: the training must not notice."""
+    try:
+        yield
+    except Exception as error:
+        notes.failures.append(error)
+
+
+def _framed(surroundings: Surroundings, call: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(call)
+    def framed(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        notes = None if _THREAD.applying or _THREAD.differentiating else surroundings.notes()
+        if notes is None:
+            return call(self, *arguments, **keywords)
+        frame = None
+        with contextlib.ExitStack() as stack:
+            with _kept_to_itself(notes):
+                frame = _opened(surroundings, notes, self, arguments)
+                stack.enter_context(_entered(frame, surroundings))
+                if is_activation_layer(self):
+                    stack.enter_context(_applying())
+                elif isinstance(self, keras.layers.Layer) and not frame.hidden:
+                    _exchange_functions(stack, surroundings, frame)
+            value = call(self, *arguments, **keywords)
+        if frame is not None:
+            with _kept_to_itself(notes):
+                _take_output(surroundings, notes, frame, value, arguments, keywords)
+        return value
+
+    return framed
+
+
+def _opened(surroundings: Surroundings, notes: Notes, layer: Any, arguments: tuple[Any, ...]) -> Frame:
+    parent = _THREAD.frames[-1] if _THREAD.frames else None
+    hidden = is_recurrent(layer) or (parent is not None and parent.hidden)
+    mask = getattr(arguments[0], "_keras_mask", None) if arguments else None
+    frame = Frame(layer, parent, mask, hidden, surroundings.replica(), surroundings.position())
+    notes.frames.append(frame)
+    return frame
+
+
+@contextlib.contextmanager
+def _entered(frame: Frame, surroundings: Surroundings) -> Generator[None]:
+    _THREAD.frames.append(frame)
+    try:
+        yield
+    finally:
+        _THREAD.frames.pop()
+        frame.end = surroundings.position()
+
+
+@contextlib.contextmanager
+def _applying() -> Generator[None]:
+    """Take nothing of what an activation function is itself made of."""
+    before, _THREAD.applying = _THREAD.applying, True
+    try:
+        yield
+    finally:
+        _THREAD.applying = before
+
+
+def _exchange_functions(stack: contextlib.ExitStack, surroundings: Surroundings, frame: Frame) -> None:
+    """Stand in for functions that the layer's attributes hold while it runs: for Keras' own, choke points do."""
+    for name in function_attributes(frame.layer):
+        function = getattr(frame.layer, name)
+        if keras_name(function) is None and not isinstance(function, keras.layers.Layer):
+            stack.enter_context(replaced(frame.layer, name, _applied(surroundings, frame, name, function)))
+
+
+def _applied(surroundings: Surroundings, frame: Frame, attribute: str, function: Any) -> Callable[..., Any]:
+    def applied(*arguments: Any, **keywords: Any) -> Any:
+        call = functools.partial(_function_of_first, function, arguments[1:], keywords)
+        return _noted(
+            surroundings,
+            frame,
+            lambda: function(*arguments, **keywords),
+            lambda a: Application(
+                frame,
+                "attribute",
+                function_name(function),
+                attribute,
+                call,
+                arguments[0] if arguments else None,
+                a,
+                keywords=keywords,
+                identity=id(function),
+            ),
+        )
+
+    with contextlib.suppress(AttributeError, TypeError):  # an object without a name or a dict
+        functools.update_wrapper(applied, function)
+    return applied
+
+
+def _function_of_first(function: Any, others: tuple[Any, ...], keywords: Mapping[str, Any], z: Any) -> Any:
+    return function(z, *others, **keywords)
+
+
+def _noted(
+    surroundings: Surroundings, frame: Frame | None, run: Callable[[], Any], application: Callable[[Any], Application]
+) -> Any:
+    """Return what ``run`` returns, noted as one application."""
+    notes = None if _THREAD.applying or _THREAD.differentiating or frame is None else surroundings.notes()
+    if notes is None or (frame is not None and frame.hidden):
+        return run()
+    start = surroundings.position()
+    with _applying():
+        value = run()
+    with _kept_to_itself(notes):
+        made = application(value)
+        if surroundings.is_floating(made.z) and surroundings.is_floating(value):
+            notes.claimed.append((start, surroundings.position()))
+            notes.keep(made)
+    return value
+
+
+def _met(surroundings: Surroundings, point: ChokePoint) -> Any:
+    original = getattr(point.owner, point.attribute)
+
+    @functools.wraps(original)
+    def met(*arguments: Any, **keywords: Any) -> Any:
+        frame = _THREAD.frames[-1] if _THREAD.frames else None
+        if frame is not None and is_attention(frame.layer):
+            return original(*arguments, **keywords)
+
+        def application(a: Any) -> Application:
+            assert frame is not None
+            (_, z), *named = inspect.signature(original).bind(*arguments, **keywords).arguments.items()
+            parameters = {name: value for name, value in named if name != "name"}
+            attribute = _attribute_of(frame.layer, point.name)
+            return Application(
+                frame,
+                "attribute" if attribute else "function",
+                point.name,
+                attribute,
+                functools.partial(_function_of_first, original, (), parameters),
+                z,
+                a,
+                keywords=parameters,
+                identity=(point.name, repr(parameters)),
+                published=point.name if point.is_published else None,
+            )
+
+        return _noted(surroundings, frame, lambda: original(*arguments, **keywords), application)
+
+    return staticmethod(met) if isinstance(point.owner, type) else met
+
+
+def _attribute_of(layer: Any, name: str) -> str:
+    """Return the layer's attribute that holds Keras' function of this name; ``""`` without one."""
+    if not isinstance(layer, keras.layers.Layer):
+        return ""
+    for attribute in function_attributes(layer):
+        function = getattr(layer, attribute)
+        if not isinstance(function, keras.layers.Layer) and keras_name(function) == name:
+            return attribute
+    return ""
+
+
+def _take_output(
+    surroundings: Surroundings, notes: Notes, frame: Frame, value: Any, arguments: Any, keywords: Any
+) -> None:
+    """Note what a layer returned: as an application of its function, or as its output."""
+    layer = frame.layer
+    frame.outputs = keras.tree.flatten(value)
+    if not isinstance(layer, keras.layers.Layer):
+        return
+    tensor = frame.outputs[0] if frame.outputs else None
+    if is_activation_layer(layer):
+        hidden = frame.parent is not None and (frame.parent.hidden or is_attention(frame.parent.layer))
+        if hidden or not arguments or not all(map(surroundings.is_floating, (arguments[0], tensor))):
+            return
+        notes.claimed.append((frame.start, frame.end))
+        config = {key: value for key, value in configuration(layer).items() if key not in ("name", "dtype")}
+        made = Application(
+            frame,
+            "layer",
+            function_name(layer),
+            "",
+            functools.partial(_function_of_first, layer.call, arguments[1:], keywords),
+            arguments[0],
+            tensor,
+            keywords=keywords,
+            identity=f"{type(layer)} {id(layer) if layer.variables else config}",
+            published=keras_name(getattr(layer, "activation", None)),
+        )
+        notes.keep(made)
+        return
+    inside = frame.parent is not None and frame.parent.hidden
+    if inside or not (is_recurrent(layer) or owns_weights(layer)) or not surroundings.is_floating(tensor):
+        return
+    if any(tensor is earlier.a for earlier in notes.applications[-2:]):
+        return
+    notes.keep(Application(frame, "output", "linear", "", lambda x: x, tensor, tensor, published="linear"))
+
+
+def with_pre_activations(
+    surroundings: Surroundings,
+    gradients: Callable[[list[Any]], list[Any]],
+    sources: Sequence[Any],
+    variables: Mapping[int, Any],
+) -> list[Any]:
+    """Return what a tape says of ``sources``, and note what it says of variables and pre-activations.
+
+    Args:
+        surroundings: Of the backend.
+        gradients: Asks the tape.
+        sources: What the training asks for.
+        variables: The variables among the sources, by their place.
+    """
+    notes = surroundings.notes() if variables and not _THREAD.differentiating else None
+    if notes is None:
+        return gradients([*sources])
+    found = {id(each.z): each.z for each in notes.applications if surroundings.is_floating(each.z)}
+    before, _THREAD.differentiating = _THREAD.differentiating, True
+    try:
+        results = gradients([*sources, *found.values()])
+    finally:
+        _THREAD.differentiating = before
+    with _kept_to_itself(notes):
+        backward = dict(zip(found, results[len(sources) :], strict=True))
+        for application in notes.applications:
+            gradient = backward.get(id(application.z))
+            if gradient is not None:
+                application.gradients.append(gradient)
+        replica = surroundings.replica()
+        notes.tape_gradients += [
+            GivenGradient(variable, results[place], None, replica) for place, variable in variables.items()
+        ]
+    return results[: len(sources)]
+
+
+def _looking(surroundings: Surroundings, apply: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(apply)
+    def looking(self: Any, grads: Any, trainable_variables: Any = None) -> Any:
+        notes = None if _THREAD.optimizing else surroundings.notes()
+        if notes is None:
+            return apply(self, grads, trainable_variables)
+        with _kept_to_itself(notes):
+            grads = list(grads)
+            variables = self._trainable_variables if trainable_variables is None else list(trainable_variables)
+            trainable_variables = None if trainable_variables is None else variables
+            replica = surroundings.replica()
+            notes.given += [
+                GivenGradient(variable, gradient, self, replica)
+                for variable, gradient in zip(variables, grads, strict=False)
+            ]
+        _THREAD.optimizing = True
+        try:
+            return apply(self, grads, trainable_variables)
+        finally:
+            _THREAD.optimizing = False
+
+    return looking
+
+
+def _rated(surroundings: Surroundings, update: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(update)
+    def rated(self: Any, grads: Any, trainable_variables: Any, learning_rate: Any) -> Any:
+        notes = surroundings.notes()
+        if notes is not None:
+            with _kept_to_itself(notes):
+                notes.rates.update({id(variable): learning_rate for variable in trainable_variables})
+        return update(self, grads, trainable_variables, learning_rate)
+
+    return rated
+
+
+def _valued(surroundings: Surroundings, compute_loss: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(compute_loss)
+    def valued(self: Any, *arguments: Any, **keywords: Any) -> Any:
+        notes = None if _THREAD.computing_loss else surroundings.notes()
+        if notes is None:
+            return compute_loss(self, *arguments, **keywords)
+        _THREAD.computing_loss = True
+        try:
+            value = compute_loss(self, *arguments, **keywords)
+        finally:
+            _THREAD.computing_loss = False
+        with _kept_to_itself(notes):
+            named = inspect.signature(compute_loss).bind(self, *arguments, **keywords).arguments
+            named |= named.get("kwargs", {})
+            if named.get("training", True):
+                labels, weights = named.get("y"), named.get("sample_weight")
+                notes.losses.append(Loss(value, labels, weights, surroundings.replica()))
+        return value
+
+    return valued

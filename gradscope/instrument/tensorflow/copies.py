@@ -1,0 +1,45 @@
+"""Copies of variables: what a function may write to where the training must not notice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gradscope.instrument.tensorflow.framework import copied, read, tf
+
+_BITS = {1: tf.uint8, 2: tf.uint16, 4: tf.uint32, 8: tf.uint64}
+
+
+class Copies:
+    """Variables that hold what others held when they were copied.
+
+    Args:
+        handles: Handles of the others.
+    """
+
+    def __init__(self, handles: Sequence[Any]) -> None:
+        self._originals = list(handles)
+        self._copies = [copied(handle) for handle in self._originals]
+
+    def in_place_of_originals(self, inputs: Sequence[Any]) -> list[Any]:
+        """Return a function's inputs with the handles of the copies in the place of the originals'."""
+        ours = {id(original): copy.handle for original, copy in zip(self._originals, self._copies, strict=True)}
+        return [ours.get(id(tensor), tensor) for tensor in inputs]
+
+    def equal_originals(self) -> bool:
+        """Return whether every copy holds, bit for bit, what its original holds now."""
+        return all(
+            equal_bits(read(original), copy.read_value())
+            for original, copy in zip(self._originals, self._copies, strict=True)
+        )
+
+
+def equal_bits(a: Any, b: Any) -> bool:
+    """Return whether two tensors are the same, bit for bit: NaN is itself, and 0 is not -0."""
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    if a.dtype.is_floating and a.dtype.size in _BITS:
+        a, b = (tf.bitcast(x, _BITS[x.dtype.size]) for x in (a, b))
+    elif a.dtype.is_complex:
+        return equal_bits(tf.math.real(a), tf.math.real(b)) and equal_bits(tf.math.imag(a), tf.math.imag(b))
+    return bool(tf.reduce_all(tf.equal(a, b)))

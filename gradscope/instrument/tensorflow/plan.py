@@ -1,0 +1,206 @@
+"""How the steps of one traced function are recorded: inline, by observing, or not at all.
+
+**Inline** the function runs with further outputs: it is the step. Whether the training stays the same, bit for bit, is
+found by trial: on a real batch the function with further outputs runs on copies of all variables that the step writes,
+then the training's own function runs, and both must have come to the same bits. TensorFlow's graph optimiser may join
+two operations only where nobody reads what lies between, so that some functions do not pass.
+
+**Observing** runs, before the training's own step, only what the wanted tensors depend on. It passes over a batch
+once more, and changes nothing: what it must write on the way, it writes to copies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from gradscope.instrument.notes import Notes
+from gradscope.instrument.tensorflow.copies import Copies, equal_bits
+from gradscope.instrument.tensorflow.definitions import Extended, UnreachableError, reachable
+from gradscope.instrument.tensorflow.effects import Effects, effects_of
+from gradscope.instrument.tensorflow.framework import definition, is_variable, tf
+from gradscope.instrument.tensorflow.measure import Measurement, NotedGraph
+from gradscope.instrument.tensorflow.updates import Updates
+from gradscope.instrument.tensorflow.watching import notes_of
+from gradscope.network import NotMeasured
+from gradscope.sites import LayerFilter
+
+Mode = Literal["untried", "inline", "observe"]
+
+OTHER_NOISE = "the step draws random numbers that TensorFlow keeps to itself: what is recorded is of other ones"
+
+
+class UnobservableError(Exception):
+    """The step cannot be looked at without being noticed; the message says why."""
+
+
+class Plan:
+    """How steps of one traced function are recorded.
+
+    Args:
+        model: The model that trains.
+        function: The traced function that is called for a step.
+        layers: Which layers are recorded; None for all.
+        own_iterators: Arguments of the function that are iterators over the training's data.
+        inline: Whether the step may run with further outputs.
+
+    Raises:
+        UnobservableError: If there is no way.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        function: Any,
+        layers: LayerFilter | None,
+        own_iterators: frozenset[int],
+        *,
+        inline: bool = True,
+    ) -> None:
+        self.mode: Mode = "untried"
+        self.trials = 0
+        self.records = 0
+        self._own = effects_of(definition(function), own_iterators)
+        self.on_batches = _function_of_batches(function) if own_iterators else function
+        start = function if self.on_batches is None else self.on_batches
+        noted = [NotedGraph(graph, notes_of(graph) or Notes()) for graph in reachable(start.graph)]
+        said = [NotMeasured(str(model.name), OTHER_NOISE)] if self._own.random else []
+        batch = None if self.on_batches is None else _batch(self.on_batches)
+        self.measurement = Measurement(model, noted, batch, layers, said)
+        self.updates = Updates(self.measurement.trained)
+        self._inline: Extended | None = None
+        self._observing: Extended | None = None
+        self._observed_effects = Effects(frozenset(), frozenset(), random=False)
+        if not inline or self._own.outside or self._own.random:
+            self.mode = "observe"  # no trial is possible: what it did would be done twice
+        else:
+            try:
+                self._inline = Extended(function, self.measurement.tensors, keeps=True)
+            except UnreachableError:
+                self.mode = "observe"
+        if self.mode == "observe":
+            self._observe(function)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the step draws from generators that are part of its operations: each function has its own."""
+        return self._own.random
+
+    def inline(self, inputs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+        """Run the step, and return its own outputs and the wanted tensors."""
+        assert self._inline is not None
+        return self._inline(inputs)
+
+    @property
+    def inline_name(self) -> str:
+        """Name of the function with further outputs."""
+        return "" if self._inline is None else self._inline.name
+
+    def try_inline(self, inputs: Sequence[Any]) -> tuple[list[Any], list[Any], Copies]:
+        """Run the step on copies of all that it writes; return its outputs, the wanted tensors and the copies."""
+        inputs = list(inputs)
+        copies = Copies([inputs[place] for place in sorted(self._own.written) if is_variable(inputs[place])])
+        outputs, values = self.inline(copies.in_place_of_originals(inputs))
+        return outputs, values, copies
+
+    def judge(self, function: Any, tried: Any, outputs: Any, copies: Copies) -> None:
+        """Decide by what a trial and the training's own step returned, as their caller sees it, and wrote."""
+        self.trials += 1
+        same = copies.equal_originals() and all(map(equal_bits, _leaves(tried), _leaves(outputs)))
+        self.mode = "inline" if same else "observe"
+        if not same:
+            self._inline = None
+            self._observe(function)
+
+    def fall_back(self, function: Any) -> None:
+        """Observe from now on."""
+        self.mode, self._inline = "observe", None
+        self._observe(function)
+
+    def observe(self, function: Any, batch: Sequence[Any], captured: Sequence[Any]) -> list[Any]:
+        """Return the wanted tensors of a batch under the present weights.
+
+        Args:
+            function: The training's own.
+            batch: Inputs of `on_batches`; of the function itself where that is None.
+            captured: What the function has captured.
+        """
+        if self._observing is None:
+            self._observe(function)
+        assert self._observing is not None
+        looked = function if self.on_batches is None else self.on_batches
+        inputs = [*batch, *(captured if looked is function else looked.captured_inputs)]
+        written = [inputs[place] for place in sorted(self._observed_effects.written) if is_variable(inputs[place])]
+        return self._observing(Copies(written).in_place_of_originals(inputs))[1]
+
+    def _observe(self, function: Any) -> None:
+        looked = function if self.on_batches is None else self.on_batches
+        iterators = frozenset[int]() if self.on_batches is not None else own_iterators(function)
+        try:
+            self._observing = Extended(looked, self.measurement.tensors, keeps=False)
+        except UnreachableError as error:
+            raise UnobservableError("its layers run where no output can be led out of") from error
+        self._observed_effects = self._observing.effects(iterators)
+        if self._observed_effects.outside:
+            raise UnobservableError(
+                "its layers depend on something that the step takes or does once, such as an element of a queue, "
+                "of an iterator of its own, or a call of Python"
+            )
+
+
+def own_iterators(function: Any) -> frozenset[int]:
+    """Return which inputs of a traced function are iterators that it is called with."""
+    place = 0
+    found: set[int] = set()
+    for spec in tf.nest.flatten(function.structured_input_signature, expand_composites=False):
+        count = len(tf.nest.flatten(spec, expand_composites=True)) if isinstance(spec, tf.TypeSpec) else 0
+        if "Iterator" in type(spec).__name__:
+            found |= set(range(place, place + count))
+        place += count
+    return frozenset(found)
+
+
+def _function_of_batches(function: Any) -> Any:
+    """Return the function of a single batch that a function of an iterator calls; None where it calls none."""
+    notes = notes_of(function.graph)
+    for inner in reversed([] if notes is None else notes.nested):
+        noted = notes_of(inner.graph)
+        inputs = inner.inputs[: len(inner.inputs) - len(inner.captured_inputs)]
+        if (
+            noted is not None
+            and _trains(noted)
+            and inputs
+            and not any(i.dtype in (tf.resource, tf.variant) for i in inputs)
+        ):
+            return inner
+    return None
+
+
+def _trains(notes: Notes) -> bool:
+    return notes.trains or any(
+        _trains(inner) for call in notes.calls for inner in [notes_of(call.function.graph)] if inner
+    )
+
+
+def is_training_step(function: Any) -> bool:
+    """Return whether a traced function was noted to train."""
+    notes = notes_of(function.graph)
+    if notes is None:
+        return False
+    return notes.trains or any(_trains(inner) for each in notes.nested for inner in [notes_of(each.graph)] if inner)
+
+
+def _batch(function: Any) -> tuple[list[Any], Any]:
+    """Return the tensors of a function's first argument, and their structure."""
+    arguments, _ = function.structured_input_signature
+    structure = arguments[0] if arguments else None
+    count = len(tf.nest.flatten(structure, expand_composites=True))
+    return list(function.inputs[:count]), structure
+
+
+def _leaves(outputs: Any) -> list[Any]:
+    """Return the tensors that a function returned, those in an optional too."""
+    found: list[Any] = []
+    for leaf in tf.nest.flatten(outputs):
+        found += _leaves(leaf.get_value()) if isinstance(leaf, tf.experimental.Optional) else [leaf]
+    return [leaf for leaf in tf.nest.flatten(found, expand_composites=True) if isinstance(leaf, tf.Tensor)]

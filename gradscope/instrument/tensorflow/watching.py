@@ -1,0 +1,357 @@
+"""Watching TensorFlow trace and call functions while trainings go on that are recorded.
+
+Three functions of TensorFlow are stood in for as long as a training lasts: the one that traces, so that observers are
+on while anything is traced and at no other time; the one that calls what was traced, so that a recorded step can be
+told from others at the very call; and, while observers are on, the one that differentiates.
+
+Notes live on the graph that they speak of. A later training finds them there, and they go when it goes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import threading
+import weakref
+from collections.abc import Callable, Generator, Sequence
+from typing import Any, Protocol
+
+from gradscope.framework import keras
+from gradscope.instrument.notes import InnerCall, Notes
+from gradscope.instrument.observers import ChokePoint, observers, replaced, with_pre_activations
+from gradscope.instrument.tensorflow.framework import (
+    ConcreteFunction,
+    func_graphs,
+    imperative_gradients,
+    is_taped,
+    keras_activations,
+    keras_backend,
+    tf,
+    values_of,
+)
+
+_NOTES = "_gradscope_notes"
+
+
+class Caller(Protocol):
+    """Who is told of the calls of one training."""
+
+    model_class: type
+
+    def called(self, function: Any, inputs: list[Any], captured: list[Any], run: Callable[..., Any]) -> Any:
+        """Return what the traced function returns, running it by ``run(inputs, captured)`` or otherwise."""
+        ...
+
+
+class _Thread(threading.local):
+    def __init__(self) -> None:
+        self.caller: Caller | None = None
+        self.eager: Notes | None = None
+        self.is_unwatched = False
+
+
+_THREAD = _Thread()
+_LOCK = threading.RLock()
+_WATCHED: weakref.WeakSet[Any] = weakref.WeakSet()
+_PATCHES = contextlib.ExitStack()
+_OBSERVERS = contextlib.ExitStack()
+_observing = 0
+
+
+def begin(caller: Caller) -> None:
+    """Watch for a training until `end`."""
+    with _LOCK:
+        if not _WATCHED:
+            _PATCHES.close()
+            _PATCHES.enter_context(replaced(ConcreteFunction, "_call_flat", _calling(ConcreteFunction._call_flat)))
+            tracing = _tracing(func_graphs.func_graph_from_py_func)
+            _PATCHES.enter_context(replaced(func_graphs, "func_graph_from_py_func", tracing))
+        _WATCHED.add(caller)
+
+
+def end(caller: Caller) -> None:
+    """Watch no more for a training; with the last one, TensorFlow is as it was."""
+    with _LOCK:
+        _WATCHED.discard(caller)
+        if _THREAD.caller is caller:
+            _THREAD.caller = None
+        if not _WATCHED:
+            _PATCHES.close()
+
+
+def tell(caller: Caller | None) -> None:
+    """Tell ``caller`` of what this thread calls from now on; None to tell nobody."""
+    _THREAD.caller = caller
+
+
+@contextlib.contextmanager
+def unwatched() -> Generator[None]:
+    """Note nothing of what this thread traces and calls meanwhile: it is our own."""
+    before, _THREAD.is_unwatched = _THREAD.is_unwatched, True
+    try:
+        yield
+    finally:
+        _THREAD.is_unwatched = before
+
+
+@contextlib.contextmanager
+def watched_again() -> Generator[None]:
+    """Note what is traced meanwhile, inside `unwatched`."""
+    before, _THREAD.is_unwatched = _THREAD.is_unwatched, False
+    try:
+        yield
+    finally:
+        _THREAD.is_unwatched = before
+
+
+def notes_of(graph: Any) -> Notes | None:
+    """Return what was noted of a graph; None where nothing was."""
+    return getattr(graph, _NOTES, None)
+
+
+def _made_notes(graph: Any) -> Notes | None:
+    """Return the notes of a graph, made if there are none; None for what is no function's graph."""
+    if not isinstance(graph, func_graphs.FuncGraph):
+        return None
+    known = notes_of(graph)
+    if known is None:
+        known = Notes(outer=_made_notes(graph.outer_graph))
+        setattr(graph, _NOTES, known)
+    return known
+
+
+@contextlib.contextmanager
+def noting() -> Generator[None]:
+    """Have observers on, in whichever thread; they are put there once."""
+    global _observing
+    with _LOCK:
+        _observing += 1
+        if _observing == 1:
+            _put_observers()
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _observing -= 1
+            if not _observing:
+                _OBSERVERS.close()
+
+
+def _put_observers() -> None:
+    classes = dict.fromkeys([keras.Model, *(caller.model_class for caller in _WATCHED)])
+    _OBSERVERS.enter_context(observers(SURROUNDINGS, classes))
+    differentiating = _differentiating(imperative_gradients.imperative_grad)
+    _OBSERVERS.enter_context(replaced(imperative_gradients, "imperative_grad", differentiating))
+
+
+@contextlib.contextmanager
+def noting_eagerly() -> Generator[Notes]:
+    """Note what this thread runs eagerly meanwhile."""
+    before = _THREAD.eager
+    _THREAD.eager = notes = Notes()
+    try:
+        with noting():
+            yield notes
+    finally:
+        _THREAD.eager = before
+
+
+def _tracing(trace: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(trace)
+    def traced(*arguments: Any, **keywords: Any) -> Any:
+        if not _WATCHED or _THREAD.is_unwatched:
+            return trace(*arguments, **keywords)
+        with noting():
+            return trace(*arguments, **keywords)
+
+    return traced
+
+
+def _calling(call_flat: Callable[..., Any]) -> Callable[..., Any]:
+    @functools.wraps(call_flat)
+    def called(self: Any, tensor_inputs: list[Any], captured_inputs: list[Any]) -> Any:
+        if not tf.executing_eagerly():
+            outputs = call_flat(self, tensor_inputs, captured_inputs)
+            _note_call(self, outputs)
+            return outputs
+        caller = _THREAD.caller
+        if caller is None or _THREAD.is_unwatched or is_taped():
+            return call_flat(self, tensor_inputs, captured_inputs)
+
+        def run(inputs: list[Any], captured: list[Any]) -> Any:
+            return call_flat(self, inputs, captured)
+
+        return caller.called(self, tensor_inputs, captured_inputs, run)
+
+    return called
+
+
+def _note_call(function: Any, outputs: Any) -> None:
+    """Note on the graph being traced, and on the function, that the one calls the other."""
+    graph = tf.compat.v1.get_default_graph()
+    notes, inner = _made_notes(graph) if _WATCHED else notes_of(graph), notes_of(function.graph)
+    outer = notes
+    while inner is not None and outer is not None:
+        outer.nested.append(function)
+        outer = outer.outer
+    if notes is None or inner is None:
+        return
+    leaves = [leaf for leaf in tf.nest.flatten(outputs, expand_composites=True) if isinstance(leaf, tf.Tensor)]
+    operation = next((leaf.op for leaf in leaves if leaf.graph is graph), None)
+    if operation is None:  # a function of no output: the last operation made is its call
+        operation = graph.get_operations()[-1]
+    while operation.type in ("Identity", "IdentityN") and operation.inputs:
+        operation = operation.inputs[0].op
+    notes.calls.append(InnerCall(operation, function))
+
+
+def _differentiating(differentiate: Callable[..., Any]) -> Callable[..., Any]:
+    signature = inspect.signature(differentiate)
+
+    @functools.wraps(differentiate)
+    def differentiated(*arguments: Any, **keywords: Any) -> Any:
+        bound = signature.bind(*arguments, **keywords)
+        bound.apply_defaults()
+        given = bound.arguments
+        sources, raw = list(given["sources"]), given["sources_raw"]
+        unconnected = str(getattr(given["unconnected_gradients"], "value", given["unconnected_gradients"]))
+        if unconnected != "none":  # zeros would be made for what is not connected: operations of ours
+            return differentiate(*arguments, **keywords)
+        watched = {id(value.handle): value for value in given["tape"].watched_variables() if hasattr(value, "handle")}
+        variables = {
+            place: watched.get(id(source), source)
+            for place, source in enumerate(sources)
+            if getattr(source, "dtype", None) == tf.resource
+        }
+
+        def gradients(asked: list[Any]) -> list[Any]:
+            more = asked[len(sources) :]
+            return list(
+                differentiate(
+                    given["tape"],
+                    given["target"],
+                    asked,
+                    given["output_gradients"],
+                    None if raw is None else [*raw, *more],
+                    given["unconnected_gradients"],
+                )
+            )
+
+        return with_pre_activations(SURROUNDINGS, gradients, sources, variables)
+
+    return differentiated
+
+
+def carry_notes(noted: Any, trace: Any, caller: Any) -> bool:
+    """Carry notes over from one trace to another of the same operations; return whether they are the same.
+
+    Args:
+        noted: The function that was noted.
+        trace: The function that trains.
+        caller: The function that calls ``trace``; ``trace`` itself where none does.
+    """
+    theirs, ours = noted.graph.get_operations(), trace.graph.get_operations()
+    if [(o.name, o.type) for o in theirs] != [(o.name, o.type) for o in ours]:
+        return False
+    notes = notes_of(noted.graph)
+    if notes is None:
+        return False
+
+    def carried(value: Any) -> Any:
+        if isinstance(value, tf.IndexedSlices):
+            return tf.IndexedSlices(*(carried(part) for part in (value.values, value.indices)), value.dense_shape)
+        if not isinstance(value, tf.Tensor) or value.graph is not noted.graph:
+            return value
+        same = trace.graph.get_tensor_by_name(value.name)
+        mask = getattr(value, "_keras_mask", None)
+        if mask is not None:
+            same._keras_mask = carried(mask)
+        return same
+
+    for frame in notes.frames:
+        frame.mask, frame.outputs = carried(frame.mask), [carried(output) for output in frame.outputs]
+    for each in notes.applications:
+        each.z, each.a = carried(each.z), carried(each.a)
+        each.keywords = {name: carried(value) for name, value in each.keywords.items()}
+        each.gradients = [carried(gradient) for gradient in each.gradients]
+    for given in (*notes.given, *notes.tape_gradients):
+        given.gradient = carried(given.gradient)
+    notes.rates = {key: carried(rate) for key, rate in notes.rates.items()}
+    for loss in notes.losses:
+        loss.value, loss.labels, loss.weights = carried(loss.value), carried(loss.labels), carried(loss.weights)
+    notes.calls = [InnerCall(trace.graph.get_operation_by_name(c.operation.name), c.function) for c in notes.calls]
+    setattr(trace.graph, _NOTES, notes)
+    if caller is not trace:
+        name = trace.function_def.signature.name
+        around = Notes(nested=[trace])
+        around.calls = [
+            InnerCall(operation, trace)
+            for operation in caller.graph.get_operations()
+            if operation.type in ("PartitionedCall", "StatefulPartitionedCall") and operation.get_attr("f").name == name
+        ]
+        setattr(caller.graph, _NOTES, around)
+    return True
+
+
+class TensorFlowSurroundings:
+    """The `Surroundings` of TensorFlow: the graph under construction, or the eager step of this thread."""
+
+    def notes(self) -> Notes | None:
+        if _THREAD.is_unwatched:
+            return None
+        if tf.executing_eagerly():
+            return _THREAD.eager
+        return _made_notes(tf.compat.v1.get_default_graph())
+
+    def is_floating(self, value: Any) -> bool:
+        if not isinstance(value, tf.Tensor) or not value.dtype.is_floating:
+            return False
+        if tf.executing_eagerly():
+            return hasattr(value, "numpy")
+        return value.graph is tf.compat.v1.get_default_graph()
+
+    def position(self) -> int:
+        return 0 if tf.executing_eagerly() else tf.compat.v1.get_default_graph().num_operations()
+
+    def replica(self) -> int:
+        context = tf.distribute.get_replica_context()
+        number = None if context is None else context.replica_id_in_sync_group
+        return number if isinstance(number, int) else 0
+
+    def choke_points(self) -> Sequence[ChokePoint]:
+        return _CHOKE_POINTS
+
+
+SURROUNDINGS = TensorFlowSurroundings()
+
+
+def _choke_points() -> list[ChokePoint]:
+    """Return where all public names of an activation function meet.
+
+    `keras.ops.gelu`, `keras.activations.gelu` and ``activation="gelu"`` all look `gelu` up in the backend's module
+    when they are called; two functions of Keras and those of TensorFlow that leave no operation of their own name in
+    the graph are caught where they stand.
+    """
+    published: dict[str, Any] = keras.activations.__dict__
+    names = [name for name, value in published.items() if inspect.isfunction(value)]
+    nn = keras_backend.nn
+    points = [ChokePoint(nn, name, name) for name in names if inspect.isfunction(getattr(nn, name, None))]
+    points.append(ChokePoint(keras_backend.numpy, "tanh", "tanh"))
+    points += [
+        ChokePoint(owner, "static_call", name)
+        for name, owner in (("relu", keras_activations.ReLU), ("mish", keras_activations.Mish))
+    ]
+    for name, public in _TENSORFLOW_FUNCTIONS.items():
+        owners = [module for module in (tf.nn, tf.math, tf) if inspect.isroutine(getattr(module, name, None))]
+        points += [ChokePoint(owner, name, public, is_published=name != "leaky_relu") for owner in owners]
+    return points
+
+
+_TENSORFLOW_FUNCTIONS = {
+    "silu": "silu",
+    "swish": "silu",
+    **{name: name for name in ("gelu", "softmax", "relu", "relu6", "elu", "selu", "softplus", "softsign")},
+    **{name: name for name in ("tanh", "sigmoid", "leaky_relu")},
+}
+_CHOKE_POINTS = _choke_points()
