@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import functools
 import itertools
+import logging
 import math
 import sys
 import time
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, ParamSpec, c
 import numpy as np
 from keras.callbacks import Callback
 
-from gradscope import arguments, baseline
+from gradscope import arguments, baseline, reasons
 from gradscope.accounts import Accounts
 from gradscope.census import Census
 from gradscope.errors import ArgumentError, GradscopeError, ModelError
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
 CENSUS_SECONDS: Final = 1.0
 CENSUS_SHARE: Final = 0.02
 """What a census may take where windows are complete but old: seconds, or a share of the training if that is more."""
+
+_logger = logging.getLogger(__name__)
 
 P = ParamSpec("P")
 
@@ -358,7 +361,7 @@ class GradScope(Callback):
 
     def _write(self, record: Record) -> None:
         if not self._session_written:
-            reason = self._broken or "no step was recorded"
+            reason = self._broken or reasons.NO_STEP
             model = self._trained
             nothing = [NotMeasured(model.name, reason)]
             self._begin_network(describe(model, places(model), sites=(), variables=(), not_measured=nothing))
@@ -421,12 +424,13 @@ class GradScope(Callback):
         """Warn once, leave the model as it was found, and record no more."""
         if self._broken:
             return
-        self._broken = f"{type(error).__name__}: {error}" if not isinstance(error, GradscopeError) else str(error)
+        self._broken = reasons.of_error(error)
         if self._recorder is not None:
             self._recorder.disarm()
         self._census.close()
         self._note_end_of_recording()
-        message = f"GradScope records no more of this training, which goes on unchanged: {self._broken}"
+        _logger.debug("recording ends", exc_info=error)
+        message = f"GradScope records no more of this training, which goes on unchanged: {self._broken}."
         try:
             warnings.warn(message, stacklevel=3)
         except Warning:  # the user has made warnings errors; they would end the training
@@ -437,7 +441,7 @@ class GradScope(Callback):
         if self._journal is None:
             return
         network = self._journal.network
-        missed = NotMeasured(network.name, f"from step {self._step} on: {self._broken}")
+        missed = NotMeasured(network.name, reasons.from_step(self._step, self._broken))
         with contextlib.suppress(Exception):  # it may be the sink that has failed
             noted = dataclasses.replace(network, not_measured=(*network.not_measured, missed))
             self._sink.write(NetworkChange(self._step, time.time(), noted))

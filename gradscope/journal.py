@@ -18,7 +18,7 @@ from gradscope.instrument.observation import Clipping, Observation, SiteObservat
 from gradscope.network import Network
 from gradscope.records import StepRecord
 from gradscope.rows import activation_row, global_norm, gradient_norm, gradient_row
-from gradscope.schema import STEPS
+from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, Table
 from gradscope.sums import GradientSums, Host, merge_activations, merge_backward, merge_softmax, merge_units
 
 HISTOGRAMS_AN_INTERVAL = 20  # then the interval doubles: 200 histograms reach over 20,000 records
@@ -118,9 +118,12 @@ class Journal:
             wall_time=wall_time,
             steps=np.array([values[name] for name in STEPS.statistic_names], np.float32),
             activations=self._activation_table(observation.sites),
-            gradients=_table(
-                gradient_row(sums, weight_norm=float(weight), update_norm=float(update))
-                for sums, weight, update in zip(observation.gradients, weight_norms, update_norms, strict=True)
+            gradients=_array(
+                GRADIENTS,
+                (
+                    gradient_row(sums, weight_norm=float(weight), update_norm=float(update))
+                    for sums, weight, update in zip(observation.gradients, weight_norms, update_norms, strict=True)
+                ),
             ),
             units=self._unit_table() if units_due else None,
             histograms=_histograms(observation.activations),
@@ -154,16 +157,19 @@ class Journal:
                 self._windows[index] = windows.update(self._windows[index], seen)
 
     def _activation_table(self, sites: Sequence[SiteObservation]) -> NDArray[np.float32]:
-        return _table(
-            activation_row(
-                site.activation,
-                units=site.units,
-                backward=site.backward,
-                softmax=site.softmax,
-                dead_unit_fraction=windows.dead_unit_fraction(window),
-                stuck_unit_fraction=windows.stuck_unit_fraction(window),
-            )
-            for site, window in zip(sites, self._windows, strict=True)
+        return _array(
+            ACTIVATIONS,
+            (
+                activation_row(
+                    site.activation,
+                    units=site.units,
+                    backward=site.backward,
+                    softmax=site.softmax,
+                    dead_unit_fraction=windows.dead_unit_fraction(window),
+                    stuck_unit_fraction=windows.stuck_unit_fraction(window),
+                )
+                for site, window in zip(sites, self._windows, strict=True)
+            ),
         )
 
     def _unit_table(self) -> NDArray[np.float64] | None:
@@ -206,6 +212,7 @@ def _merged(a: SiteObservation, b: SiteObservation) -> SiteObservation:
     )
 
 
-def _table(rows: Iterator[NDArray[np.float32]]) -> NDArray[np.float32]:
+def _array(table: Table, rows: Iterator[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Return the rows of ``table`` as one array, with all its columns also where a network has no row for it."""
     collected = list(rows)
-    return np.stack(collected) if collected else np.empty((0, 0), np.float32)
+    return np.stack(collected) if collected else np.empty((0, len(table.statistics)), np.float32)

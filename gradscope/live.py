@@ -8,6 +8,7 @@ if it has become more severe. Whatever fails here warns once, and looks no more;
 from __future__ import annotations
 
 import json
+import logging
 import math
 import sys
 import time
@@ -19,10 +20,12 @@ from typing import Final, Literal, TypeAlias
 from rich.console import Console
 from rich.text import Text
 
+from gradscope import reasons
 from gradscope._version import __version__
 from gradscope.diagnose.diagnosis import diagnose
 from gradscope.diagnose.discover import Rule, known_rules
 from gradscope.diagnose.finding import Finding, Severity, at_least, findings_json, rank
+from gradscope.errors import GradscopeError
 from gradscope.records import EpochRecord, FindingsNote, Record, Session, StepRecord
 from gradscope.report.findings import findings_text, grouped, short_lines
 from gradscope.report.terminal import WIDTH, print_text
@@ -47,6 +50,8 @@ USUAL_BUDGET: Final = 0.02
 
 AT_ONCE: Final = frozenset({"nan_or_inf"})
 """Rules whose findings are told at the first look; those of others when a second look in a row has seen them."""
+
+_logger = logging.getLogger(__name__)
 
 _EARLIEST = 5  # records; a rule needs three of five
 _GROWTH = 1.3  # between two looks; some 30 looks at 20,000 records
@@ -241,7 +246,10 @@ class Live:
     def _pass_on(self, new: Iterable[Finding]) -> None:
         if callable(self._on_finding):
             for finding in new:
-                self._on_finding(finding)
+                try:
+                    self._on_finding(finding)
+                except Exception as error:
+                    raise GradscopeError(reasons.of_function("on_finding", error)) from error
 
     def _timed(self, work: Callable[[], None]) -> float:
         begun = time.perf_counter()
@@ -256,7 +264,8 @@ class Live:
     def _fail(self, error: Exception) -> None:
         """Warn once and look no more; the training and its recording go on."""
         self._failed = True
-        message = f"GradScope looks for findings no more during this training: {type(error).__name__}: {error}"
+        _logger.debug("looking for findings ends", exc_info=error)
+        message = f"GradScope looks for findings no more during this training: {reasons.of_error(error)}."
         try:
             warnings.warn(message, stacklevel=6)
         except Warning:  # the user has made warnings errors; they would end the recording

@@ -31,6 +31,7 @@ ROOT = Path(__file__).parents[1]
 MAP: dict[str, set[str]] = {
     "_version": set(),
     "errors": set(),
+    "reasons": {"errors"},
     "schema": {"errors"},
     "nearest": set(),
     "network": set(),
@@ -43,7 +44,7 @@ MAP: dict[str, set[str]] = {
     "baseline": set(),
     "histogram": set(),
     "store": {"_version", "errors", "schema", "network", "records"},
-    "diagnose": {"errors", "nearest", "schema", "network", "store"},
+    "diagnose": {"errors", "nearest", "reasons", "schema", "network", "store"},
     "report.figures": {
         "diagnose", "errors", "nearest", "schema", "network", "records", "report.decades", "report.wording",
         "store.read",
@@ -51,7 +52,7 @@ MAP: dict[str, set[str]] = {
     "report": {"diagnose", "errors", "nearest", "schema", "network", "records", "store.read"},
     "report.html": {"_version", "diagnose", "errors", "report", "store.read"},
     "report.comparing.page": {"_version", "diagnose", "report"},
-    "live": {"_version", "diagnose", "errors", "records", "report", "store.read"},
+    "live": {"_version", "diagnose", "errors", "reasons", "records", "report", "store.read"},
     "watching": {"diagnose", "live", "records", "report", "store"},
     "run": {"diagnose", "errors", "network", "records", "report", "store"},
     "sweep": {"errors", "report", "store.read"},
@@ -63,7 +64,7 @@ MAP: dict[str, set[str]] = {
     "framework": set(),
     "sites": {"_version", "activations", "errors", "framework", "nearest", "network"},
     "instrument": {
-        "activations", "errors", "framework", "network", "records", "schema", "sites", "statistics", "sums",
+        "activations", "errors", "framework", "network", "reasons", "records", "schema", "sites", "statistics", "sums",
     },
     "accounts": {"records"},
     "arguments": {"errors", "nearest"},
@@ -73,7 +74,7 @@ MAP: dict[str, set[str]] = {
     },
     "callback": {
         "accounts", "arguments", "baseline", "census", "errors", "framework", "instrument", "journal", "network",
-        "occasions", "records", "schedule", "schema", "sites", "store.sink",
+        "occasions", "reasons", "records", "schedule", "schema", "sites", "store.sink",
     },
     "inspection": {
         "diagnose", "errors", "framework", "instrument", "journal", "network", "records", "sites", "store.frames",

@@ -12,7 +12,7 @@ import pytest
 from trainings import CLASSES, SAMPLES, Callbacks, X, Y, compiled, fitted, mlp
 
 import gradscope
-from gradscope import GradScope, every
+from gradscope import GradScope, every, reasons
 from gradscope.errors import RunNotFoundError
 from gradscope.sums import ActivationSums, BackwardSums, GradientSums, SoftmaxSums, UnitSums
 
@@ -104,7 +104,7 @@ def test_a_training_that_recorded_nothing_says_so(capsys: pytest.CaptureFixture[
     scope = GradScope(schedule=every(1000))
     fitted(model, [scope])
     assert "Nothing was recorded" in capsys.readouterr().out
-    assert scope.run.network.not_measured[0].reason == "no step was recorded"
+    assert scope.run.network.not_measured[0].reason == reasons.NO_STEP
 
 
 def test_no_epoch_at_all_is_a_training_that_recorded_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -211,9 +211,10 @@ class _Part:
 def _reduced(block: Block, axis: Axis, sessions: Sequence[Moment]) -> _Part | None:
     """Return the extremes of the block's points, or None where none of them counts."""
     points = counting(block.points, sessions)
-    if not points or not len(axis.starts):
-        return None
     layout, extremes = block.layout, _EXTREMES[block.layout.table]
+    has_rows = bool(layout.rows) or layout.table == "steps"  # whose one row has no name
+    if not points or not len(axis.starts) or not has_rows:
+        return None
     rows = layout.rows or ("",)
     written = [place for place, name in enumerate(layout.columns) if name in extremes]
     names = [layout.columns[place] for place in written]

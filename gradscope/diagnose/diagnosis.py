@@ -7,6 +7,7 @@ import math
 import warnings
 from collections.abc import Mapping, Sequence
 
+from gradscope import reasons
 from gradscope.diagnose.cause import linked
 from gradscope.diagnose.discover import Rule, chosen_rules, thresholds_of
 from gradscope.diagnose.finding import SEVERITIES, Finding
@@ -41,7 +42,7 @@ def diagnose(
         try:
             found = [_checked(finding) for finding in rule(frames, **thresholds.get(name, {}))]
         except Exception as error:
-            said = f"The rule {name!r} failed and is left out: {type(error).__name__}: {error}"
+            said = f"The rule {name!r} failed and is left out: {reasons.named(error)}"
             warnings.warn(said, RuleFailedWarning, stacklevel=2)
         else:
             findings += found
