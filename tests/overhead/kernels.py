@@ -1,4 +1,4 @@
-"""What the statistics of a step cost beside the step: ratios of process CPU time. Run: python tests/overhead/kernels.py.
+"""What the statistics of a step cost, as shares of the step's CPU time. Run: python tests/overhead/kernels.py.
 
 Tensors shaped as a model's sites, gradients and weights are handed to each part of the statistics, and a bare step of
 the same model trains beside them in the same process: the parts take turns, in random order, so that whatever else the
@@ -22,10 +22,11 @@ import numpy as np
 import tensorflow as tf
 
 from gradscope.activations.known import known_profile
-from gradscope.instrument.tensorflow.kernels import packed, stacked, unit_matrix
+from gradscope.instrument.tensorflow.kernels import packed
 from gradscope.instrument.tensorflow.sharing import shared
 from gradscope.instrument.tensorflow.variables import Updates
-from gradscope.statistics.finite import finite_gradient_sums, finite_site_sums
+from gradscope.statistics.finite import finite_site_sums
+from gradscope.statistics.finite_gradients import finite_gradients_sums
 from gradscope.sums import Limits, limits
 
 L = keras.layers
@@ -164,8 +165,8 @@ def gradient_part(model: Any) -> Callable[[], Any]:
     given = [tf.constant(rng.standard_normal(v.shape) * 1e-3, tf.float32) for v in model.trainable_variables]
 
     def statistics_of(gradients: Any) -> Any:
-        kernel = shared(stacked(finite_gradient_sums))
-        return tf.stack([kernel(*unit_matrix(g, (-1,) if len(g.shape) > 1 else None)) for g in gradients])
+        axes = [(-1,) if len(g.shape) > 1 else None for g in gradients]
+        return tf.stack(list(finite_gradients_sums(gradients, axes)), axis=1)
 
     function = tf.function(statistics_of, autograph=False)
     return lambda: function(given).numpy()

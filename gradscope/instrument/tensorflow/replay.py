@@ -33,7 +33,8 @@ from gradscope.instrument.tensorflow.variables import Restoration, side_effects,
 from gradscope.network import Network, NotMeasured, Profile, Site, Variable
 from gradscope.sites import LayerFilter, describe, own_variables, owners, places, role, selected, unit_axes
 from gradscope.statistics.activations import histogram_sample, site_sums, softmax_sums
-from gradscope.statistics.finite import finite_gradient_sums, finite_site_sums
+from gradscope.statistics.finite import finite_site_sums
+from gradscope.statistics.finite_gradients import finite_gradients_sums
 from gradscope.statistics.gradients import gradient_sums, touched_row_sums
 from gradscope.sums import (
     ActivationSums,
@@ -224,8 +225,9 @@ class Replay:
         owner = owners(self._model, self._places)
         layers = {place.key: place.layer for place in self._places}
         inside = {id(variable): place for place in self._places for variable in own_variables(place.layer)}
-        summed = shared(stacked(finite_gradient_sums if self._finite else gradient_sums))
+        summed = shared(stacked(gradient_sums))
         rows: list[Any] = []
+        dense: dict[int, tuple[Any, tuple[int, ...] | None]] = {}
         for seen in gradients.values():
             path = variable_path(seen.variable)
             layer_key = owner.get(path, "")
@@ -245,7 +247,12 @@ class Replay:
             else:
                 axes = unit_axes(seen.variable, layer) if kind == "kernel" else None
                 gradient = tf.ensure_shape(seen.gradient, shape)  # behind a loop the tape does not know it
-                rows.append(summed(*unit_matrix(gradient, axes)))
+                dense[len(rows)] = gradient, axes
+                rows.append(None if self._finite else summed(*unit_matrix(gradient, axes)))
+        if self._finite and dense:
+            together = finite_gradients_sums(*zip(*dense.values(), strict=True))
+            for index, row in zip(dense, tf.unstack(tf.stack(list(together), axis=1), len(dense)), strict=True):
+                rows[index] = row
         return tf.stack(rows) if rows else tf.zeros((0, len(GradientSums._fields)))
 
     # Below: on the host.
