@@ -14,8 +14,8 @@ from typing import Any, Final, NamedTuple
 from gradscope.statistics import sampling
 from gradscope.statistics.activations import SiteSums, demand_shapes
 from gradscope.statistics.backend import Tensor, ops
-from gradscope.statistics.gradients import agreement
-from gradscope.statistics.moments import count, power_of_two_below
+from gradscope.statistics.finite_gradients import finite_gradients_sums
+from gradscope.statistics.moments import power_of_two_below
 from gradscope.statistics.tails import Tails, tails
 from gradscope.sums import ActivationSums, BackwardSums, GradientSums, Limits, UnitSums
 
@@ -77,23 +77,7 @@ def finite_gradient_sums(g: Tensor, unit_axes: tuple[int, ...] | None = None) ->
         >>> float(sums.abs_max), int(sums.zero_count), float(sums.nonfinite_count)
         (4.0, 1, 0.0)
     """
-    g = ops.cast(g, "float32")
-    abs_max = ops.maximum(ops.max(g, initial=-math.inf), -ops.min(g, initial=math.inf))
-    scale = power_of_two_below(abs_max)
-    agreement_sum, agreement_count, zero_count = ops.zeros((), "float32"), ops.zeros((), "float32"), None
-    if unit_axes is not None:
-        agreement_sum, agreement_count, signed = agreement(g, unit_axes)
-        zero_count = ops.size(g) - ops.sum(ops.cast(signed, "int32"))
-    return GradientSums(
-        entries=ops.cast(ops.size(g), "float32"),
-        zero_count=count(ops.equal(g, 0.0)) if zero_count is None else ops.cast(zero_count, "float32"),
-        nonfinite_count=ops.where(ops.isfinite(abs_max), 0.0, math.nan),
-        scale=scale,
-        square_sum=ops.sum(ops.square(g / scale)),
-        abs_max=abs_max,
-        agreement_sum=agreement_sum,
-        agreement_count=agreement_count,
-    )
+    return GradientSums(*(field[0] for field in finite_gradients_sums([g], [unit_axes])))
 
 
 class _Look(NamedTuple):

@@ -16,7 +16,9 @@ from gradscope.sums import Moments
 _EXPONENT_BITS: Final = 0x7F800000
 _SMALLEST_NORMAL: Final = 2.0**-126  # smaller ones are denormal, and flushed to zero on most devices
 _LARGEST_POWER: Final = 2.0**127
-_SMALLEST_SAFE: Final = 1e-20  # a billion squares too small for float32 change no sum above it
+
+SMALLEST_SAFE: Final = 1e-20
+"""A sum of squares above it needs no scale: a billion squares too small for float32 do not change it."""
 
 
 def power_of_two_below(magnitude: Tensor) -> Tensor:
@@ -66,7 +68,7 @@ def scaled_norm(x: Tensor) -> Tensor:
     x = ops.cast(x, "float32")
     # Nearly every norm is far from where squares overflow or vanish: it is then the same without a scale.
     square_sum = ops.sum(ops.square(x))
-    is_safe = ops.logical_and(square_sum > _SMALLEST_SAFE, square_sum < math.inf)
+    is_safe = ops.logical_and(square_sum > SMALLEST_SAFE, square_sum < math.inf)
     return ops.cond(is_safe, lambda: ops.sqrt(square_sum), lambda: _norm_by_scale(x))
 
 

@@ -40,7 +40,8 @@ from gradscope.sites import (
     unit_axes,
 )
 from gradscope.statistics.activations import histogram_sample, site_sums, softmax_sums
-from gradscope.statistics.finite import finite_gradient_sums, finite_site_sums
+from gradscope.statistics.finite import finite_site_sums
+from gradscope.statistics.finite_gradients import finite_gradients_sums
 from gradscope.statistics.gradients import gradient_sums, touched_row_sums
 from gradscope.sums import (
     ActivationSums,
@@ -523,6 +524,7 @@ class Measurement:
     def _gradient_sums(self, values: Sequence[Any], scales: Any, kernels: _Kernels) -> Any:
         order = {id(optimizer): at for at, optimizer in enumerate(self._optimizers)}
         rows: list[Any] = []
+        finite: dict[int, tuple[Any, tuple[int, ...] | None]] = {}
         for each in self._variables:
             parts = [place for place in each.gradients if place is not None]
             scale = scales[order[id(each.optimizer)]] if each.optimizer is not None else 1.0
@@ -538,7 +540,12 @@ class Measurement:
                 dense = [tf.cast(_dense(part, values, shape), tf.float32) / scale for part in parts]
                 gradient = dense[0] if len(dense) == 1 else tf.add_n(dense)
                 gradient = tf.ensure_shape(gradient, shape)  # behind a loop the tape does not know it
-                rows.append(kernels.of_gradient(*unit_matrix(gradient, each.axes)))
+                finite[len(rows)] = gradient, each.axes
+                rows.append(None if self._finite else kernels.of_gradient(*unit_matrix(gradient, each.axes)))
+        if self._finite and finite:
+            together = finite_gradients_sums(*zip(*finite.values(), strict=True))
+            for index, row in zip(finite, tf.unstack(tf.stack(list(together), axis=1), len(finite)), strict=True):
+                rows[index] = row
         return tf.stack(rows) if rows else tf.zeros((0, len(GradientSums._fields)))
 
     # On the host again.
@@ -623,7 +630,7 @@ class _Kernels:
         self._is_finite = finite
         self._general, self._finite = shared(packed(site_sums)), shared(packed(finite_site_sums))
         self._reshaping = shared(packed(reshaping_sums))
-        self.of_gradient = shared(stacked(finite_gradient_sums if finite else gradient_sums))
+        self.of_gradient = shared(stacked(gradient_sums))
 
     def of_site(
         self, z: Any, a: Any, bounds: Any, backward: Any, mask: Any, each: _MeasuredSite, **settings: Any

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gradscope.instrument.tensorflow.framework import tf, values_of
 from gradscope.instrument.tensorflow.sharing import of_any_size, shared
-from gradscope.statistics.moments import difference_norm, scaled_norm
+from gradscope.statistics.moments import SMALLEST_SAFE, difference_norm, scaled_norm
 
 
 class Updates:
@@ -34,11 +35,34 @@ class Updates:
         return self._norms(self.values(), list(before)).numpy()
 
 
-_NORM, _CHANGE = shared(scaled_norm), shared(difference_norm)
-
-
 def _weight_and_update_norms(after: list[Any], before: list[Any]) -> Any:
-    # As vectors of any size, so that each is traced once.
-    new, old = ([of_any_size(tf.reshape(x, [-1])) for x in values] for values in (after, before))
-    rows = [[_NORM(x), _CHANGE(y, x)] for y, x in zip(new, old, strict=True)]
-    return tf.stack([tf.stack(row) for row in rows]) if rows else tf.zeros((0, 2))
+    if not before:
+        return tf.zeros((0, 2))
+    pairs = [(tf.cast(old, tf.float32), tf.cast(new, tf.float32)) for old, new in zip(before, after, strict=True)]
+    # One pass over each tensor, and no memory for its squares.
+    halves = [[tf.nn.l2_loss(old), tf.nn.l2_loss(new - old)] for old, new in pairs]
+    square_sums = 2.0 * tf.stack([tf.stack(row) for row in halves])
+    is_safe = (square_sums > SMALLEST_SAFE) & (square_sums < math.inf)
+    norms = tf.sqrt(square_sums)
+
+    def by_scale() -> Any:
+        rows: list[Any] = []
+        for number, pair in enumerate(pairs):
+            # As vectors of any size, so that each is traced once.
+            old, new = (of_any_size(tf.reshape(x, [-1])) for x in pair)
+            safe, known = is_safe[number], norms[number]
+            rows.append(tf.stack([_NORM(safe[0], known[0], old), _CHANGE(safe[1], known[1], new, old)]))
+        return tf.stack(rows)
+
+    return tf.cond(tf.reduce_all(is_safe), lambda: norms, by_scale)
+
+
+def _norm_unless(is_known: Any, norm: Any, x: Any) -> Any:
+    return tf.cond(is_known, lambda: norm, lambda: scaled_norm(x))
+
+
+def _difference_norm_unless(is_known: Any, norm: Any, after: Any, before: Any) -> Any:
+    return tf.cond(is_known, lambda: norm, lambda: difference_norm(after, before))
+
+
+_NORM, _CHANGE = shared(_norm_unless), shared(_difference_norm_unless)
