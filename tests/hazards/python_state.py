@@ -112,20 +112,16 @@ def cycle(bench: Bench) -> None:
 
 
 def sublayer_made_in_call(bench: Bench) -> None:
-    """Make a layer with the first call, as code carried over from other frameworks does."""
+    """Make a layer with the first call, where Keras does not see it."""
+    made: list[Any] = []
 
-    class Lazy(keras.layers.Layer):
-        inner: Any = None
+    def through(x: Any) -> Any:
+        if not made:
+            made.append(L.Dense(x.shape[-1], activation="relu"))
+        return x + made[0](x)
 
-        def call(self, x: Any) -> Any:
-            if self.inner is None:
-                self.inner = L.Dense(x.shape[-1], activation="relu")
-            return x + self.inner(x)
-
-        def compute_output_shape(self, shape: Any) -> Any:
-            return shape
-
-    bench.layers.append(Lazy())
+    bench.layers.append(OnlyTraining(through))
+    bench.keep("weights of the layer", lambda: made[0].get_weights())
 
 
 def variable_made_in_call(bench: Bench) -> None:
@@ -182,8 +178,8 @@ class _Scaled(keras.losses.Loss):
 
 def names_drawn(bench: Bench) -> None:
     """Ask Keras for automatic names while tracing; a model made later is named by the count."""
-    bench.layers.append(OnlyTraining(lambda x: tf.identity(x, name=keras.utils.get_uid_name("part"))))
-    bench.keep("name", lambda: L.Dense(1).name)
+    bench.layers.append(OnlyTraining(lambda x: tf.identity(x, name=L.Activation("linear").name)))
+    bench.keep("name", lambda: L.Activation("linear").name)
 
 
 PYTHON_STATES: dict[str, Callable[[Bench], None] | None] = {

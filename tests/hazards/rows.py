@@ -93,6 +93,8 @@ def _python_states() -> Iterator[Program]:
         yield Program(python="calls counted in the step", step=step)
     yield Program(python="list of values", step="siamese", mode="eager")
     yield Program(python="calls counted in a loss", fits="two")
+    for name in ("calls counted in a layer", "flag", "cycle"):  # the optimizer has its variables: it is traced once
+        yield Program(python=name, fits="train_on_batch before")
 
 
 def _effects() -> Iterator[Program]:
