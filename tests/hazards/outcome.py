@@ -23,6 +23,7 @@ import numpy as np
 import tensorflow as tf
 
 import gradscope
+from gradscope.errors import GradscopeError
 from hazards.bench import plain, random_state
 from hazards.effects import MARK
 from hazards.program import Batches, Program, state_of, trained
@@ -78,8 +79,8 @@ def run(program: Program, *, recorded: bool, folder: Path) -> None:
         scope = [gradscope.GradScope(logs, schedule=1, quiet=True)] if recorded else []
         try:
             done = trained(program, scope, own, batches)
-            outcome.state = {name: plain(array) for name, array in state_of(done).items()}
             outcome.numbers = state_of(done)
+            outcome.state = {name: plain(array) for name, array in outcome.numbers.items()}
             outcome.kept = {name: plain(value) for name, value in done.kept.items()}
             outcome.raised = done.raised
             outcome.graphs = list(graphs_of(done.model))
@@ -90,13 +91,17 @@ def run(program: Program, *, recorded: bool, folder: Path) -> None:
     outcome.batches = batches.count
     outcome.files = {path.name: digest(path) for path in sorted(own.iterdir()) if path.is_file()}
     if recorded:
-        outcome.said = [_sentence(str(w.message)) for w in caught if "GradScope" in str(w.message)]
+        warned = [" ".join(str(w.message).split()) for w in caught if "GradScope" in str(w.message)]
+        missing: tuple[Any, ...] = ()
         try:
             written = gradscope.load(logs)
-            outcome.records = len(written.steps)
-            outcome.said += [f"{part.name}: {part.reason}" for part in written.not_measured]
+            outcome.records, missing = len(written.steps), written.not_measured
+        except GradscopeError:  # there is no run, as of a training that ended before its first record
+            pass
         except Exception as error:
-            print(f"{type(error).__name__}: {error}", file=sys.stderr)
+            warned.append(f"what was recorded cannot be read: {type(error).__name__}: {error}")
+        outcome.said = [f"{part.name}: {part.reason}" for part in missing]
+        outcome.said += [message for message in warned if not any(part.reason in message for part in missing)]
     sys.stdout.flush()
     sys.stderr.flush()
     lines = (folder / "printed").read_text(encoding="utf-8", errors="replace").splitlines()
@@ -117,10 +122,6 @@ def read(folder: Path) -> Outcome:
 
 def digest(path: Path) -> str:
     return hashlib.md5(path.read_bytes()).hexdigest()
-
-
-def _sentence(message: str) -> str:
-    return " ".join(message.split())
 
 
 # ---- The graphs of a model's own functions

@@ -166,7 +166,7 @@ def _built(program: Program, callbacks: list[Any], folder: Path, batches: Batche
             bench.owned(model.optimizer)
 
     def fit(recording: list[Any], **changes: Any) -> History:
-        counting = [batches] if recording is callbacks or recording != [] else []
+        counting = [batches] if recording else []
         together = [*counting, *recording, *bench.callbacks]
         if step.by_hand:
             return by_hand(model, together)

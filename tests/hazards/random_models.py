@@ -65,9 +65,9 @@ class Trial:
         mode = MODES[str(rng.choice(["graph", "graph", "graph", "auto", "eager"]))]
         optimizer = OPTIMIZERS[str(rng.choice(OPTIMIZERS_TRIED))]()
         model.compile(optimizer, None if self.is_step else bench.loss(), **mode)
-        x, y = (X, Y) if not isinstance(model.output_names, list) or len(model.output_names) == 1 else (X, [Y, Y])
+        y = Y if self.is_step or len(model.outputs) == 1 else [Y, Y]
         together = [*callbacks, *bench.callbacks]
-        history = model.fit(x, y, batch_size=int(rng.choice([5, 8, 12])), epochs=2, verbose=0, callbacks=together)
+        history = model.fit(X, y, batch_size=int(rng.choice([5, 8, 12])), epochs=2, verbose=0, callbacks=together)
         variables = [*model.variables, *model.metrics_variables, *model.optimizer.variables]
         found = {f"{number} {variable.path}": plain(variable) for number, variable in enumerate(variables)}
         found |= {name: plain(np.array(values)) for name, values in history.history.items()}
