@@ -1,0 +1,72 @@
+"""The tables that a measurement writes: how many rows of each kind had which verdict, and which have a reason."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from hazards.program import KINDS, Program
+from hazards.verdict import CHANGED, GRAPH, IN_PART, KILLED, RECORDED, REFUSED, SILENT, VERDICTS, Verdict
+
+README = Path(__file__).with_name("README.md")
+COMMAND = "python tests/hazards/measure.py --write"
+TITLES = {
+    "step": "train steps",
+    "random": "random sources",
+    "optimizer": "optimizers",
+    "data": "data",
+    "device": "devices",
+    "python": "Python state",
+    "effect": "side effects",
+    "fits": "repeated fits",
+    "error": "errors",
+    "precision": "precision",
+    "mode": "modes",
+}
+
+
+def by_kind(found: Mapping[Program, Verdict]) -> str:
+    """Return a table of kinds: rows in which the kind is not the harmless value, by verdict."""
+    lines = [f"| kind | values | rows | {' | '.join(VERDICTS)} |", "|---|---" + "|---" * (1 + len(VERDICTS)) + "|"]
+    for kind, title in TITLES.items():
+        chosen = [verdict for program, verdict in found.items() if kind in program.hazards]
+        lines.append(_line(title, str(len([*KINDS[kind]])), chosen))
+    lines.append(_line("**all**", "", found.values()))
+    return "\n".join(lines)
+
+
+def _line(title: str, values: str, verdicts: Iterable[Verdict]) -> str:
+    counts = Counter(verdict.kind for verdict in verdicts)
+    return f"| {title} | {values} | {sum(counts.values())} | {' | '.join(str(counts[kind]) for kind in VERDICTS)} |"
+
+
+def with_reasons(found: Mapping[Program, Verdict]) -> str:
+    """Return a table of the rows that are not recorded in full, with the reason."""
+    lines = ["| row | verdict | recorded | why |", "|---|---|---|---|"]
+    for program, verdict in found.items():
+        if verdict.why:
+            why = verdict.why.replace("|", r"\|")
+            lines.append(f"| {program.name} | {verdict.kind} | {verdict.records} of {verdict.batches} | {why} |")
+    return "\n".join(lines) if len(lines) > 2 else "None."
+
+
+def in_short(found: Mapping[Program, Verdict]) -> str:
+    """Return a sentence with the counts."""
+    counts = Counter(verdict.kind for verdict in found.values())
+    return (
+        f"Of {len(found)} programs {counts[RECORDED]} are recorded in full, {counts[IN_PART]} in part and "
+        f"{counts[REFUSED]} not, with the reason; {counts[CHANGED]} are changed, {counts[GRAPH]} the same by another "
+        f"graph, {counts[KILLED]} end, and of {counts[SILENT]} nothing is recorded nor said."
+    )
+
+
+def write(found: Mapping[Program, Verdict], path: Path = README) -> None:
+    """Put the tables between the markers of the README."""
+    text = path.read_text(encoding="utf-8")
+    blocks = {"kinds": by_kind(found), "reasons": with_reasons(found), "short": in_short(found)}
+    for name, block in blocks.items():
+        pattern = rf"(<!-- {name}: [^\n]* -->\n).*?(<!-- end -->)"
+        text = re.sub(pattern, lambda match, block=block: f"{match[1]}{block}\n{match[2]}", text, flags=re.DOTALL)
+    path.write_text(text, encoding="utf-8")
