@@ -107,16 +107,18 @@ def replaced(owner: Any, name: str, value: Any) -> Generator[None]:
 
 
 @contextlib.contextmanager
-def observers(surroundings: Surroundings, model_classes: Iterable[type]) -> Generator[None]:
+def observers(surroundings: Surroundings, layer_classes: Iterable[type]) -> Generator[None]:
     """Note what is traced or run meanwhile; afterwards no attribute of Keras or TensorFlow is left changed.
 
     Args:
         surroundings: Of the backend.
-        model_classes: Classes of the models that train.
+        layer_classes: Classes of the models that train and of their layers.
     """
     with contextlib.ExitStack() as stack:
         operation = keras.Operation
         stack.enter_context(replaced(operation, "__call__", _framed(surroundings, operation.__call__)))
+        for cls in _definers("call", layer_classes):  # a wrapper may call its layer's `call` itself
+            stack.enter_context(replaced(cls, "call", _framed(surroundings, cls.__dict__["call"])))
         for point in surroundings.choke_points():
             stack.enter_context(replaced(point.owner, point.attribute, _met(surroundings, point)))
         for cls in _definers("apply", _with_subclasses(keras.optimizers.Optimizer)):
@@ -124,7 +126,7 @@ def observers(surroundings: Surroundings, model_classes: Iterable[type]) -> Gene
         for cls in _definers("_backend_update_step", _with_subclasses(keras.optimizers.Optimizer)):
             method = cls.__dict__["_backend_update_step"]
             stack.enter_context(replaced(cls, "_backend_update_step", _rated(surroundings, method)))
-        for cls in _definers("compute_loss", model_classes):
+        for cls in _definers("compute_loss", layer_classes):
             stack.enter_context(replaced(cls, "compute_loss", _valued(surroundings, cls.__dict__["compute_loss"])))
         yield
 
@@ -154,7 +156,7 @@ def _framed(surroundings: Surroundings, call: Callable[..., Any]) -> Callable[..
     @functools.wraps(call)
     def framed(self: Any, *arguments: Any, **keywords: Any) -> Any:
         notes = None if _THREAD.applying or _THREAD.differentiating else surroundings.notes()
-        if notes is None:
+        if notes is None or (_THREAD.frames and _THREAD.frames[-1].layer is self):
             return call(self, *arguments, **keywords)
         frame = None
         with contextlib.ExitStack() as stack:

@@ -110,9 +110,10 @@ def test_several_steps_in_one_execution_record_the_first_of_them() -> None:
     scope = gradscope.GradScope(schedule=1, quiet=True)
     net.fit(np.tile(X, (8, 1)), np.tile(Y, (8, 1)), batch_size=20, verbose=0, shuffle=False, callbacks=[scope, keep])
     run = scope.run
-    assert run.steps["step"].tolist() == [4]
-    net.set_weights(weights[1])
-    step = look(net, X, Y)
-    np.testing.assert_allclose(run.steps["loss"][0], step.loss, rtol=1e-5)
-    assert_gradients(run.gradients, step)
+    assert run.steps["step"].tolist() == [0, 4]
+    for number, before in zip((0, 4), weights, strict=True):
+        net.set_weights(before)
+        step = look(net, X, Y)
+        np.testing.assert_allclose(run.steps.set_index("step")["loss"][number], step.loss, rtol=1e-5)
+        assert_gradients(at(run.gradients, number), step)
     assert run.gradients["update_norm"].isna().all()

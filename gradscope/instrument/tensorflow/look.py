@@ -26,7 +26,7 @@ class Look:
     """
 
     def __init__(self, model: Any, element_spec: Any) -> None:
-        self.model_class: type = type(model)
+        self.layer_classes: list[type] = watching.layer_classes(model)
         specs = [spec for spec in tf.nest.flatten(element_spec) if not _is_absent(spec)]
 
         def step(leaves: list[Any]) -> Any:

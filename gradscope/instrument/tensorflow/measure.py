@@ -511,9 +511,12 @@ class Measurement:
         """Return how many samples each replica's batch holds."""
         if self.batch is not None and self.batch[0]:
             places_of, structure = self.batch
-            leaves = tf.nest.flatten(
-                tf.nest.pack_sequence_as(structure, [values[place] for place in places_of], expand_composites=True)
-            )
+            remaining = iter(places_of)
+            flat = [
+                None if spec is None else values[next(remaining)]
+                for spec in tf.nest.flatten(structure, expand_composites=True)
+            ]
+            leaves = tf.nest.flatten(tf.nest.pack_sequence_as(structure, flat, expand_composites=True))
             first = next(leaf for leaf in leaves if leaf is not None)
             of_replicas = getattr(first, "values", None)
             return [_sample_count(leaf) for leaf in (of_replicas if isinstance(of_replicas, tuple) else [first])]

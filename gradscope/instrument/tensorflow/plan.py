@@ -194,7 +194,7 @@ def _batch(function: Any) -> tuple[list[Any], Any]:
     """Return the tensors of a function's first argument, and their structure."""
     arguments, _ = function.structured_input_signature
     structure = arguments[0] if arguments else None
-    count = len(tf.nest.flatten(structure, expand_composites=True))
+    count = sum(spec is not None for spec in tf.nest.flatten(structure, expand_composites=True))
     return list(function.inputs[:count]), structure
 
 

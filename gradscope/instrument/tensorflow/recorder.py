@@ -95,7 +95,7 @@ class Recorder:
 
     def __init__(self, model: Any, layers: LayerFilter | None, on_failure: Callable[[Exception], None]) -> None:
         self._model = model
-        self.model_class: type = type(model)
+        self.layer_classes: list[type] = watching.layer_classes(model)
         self._layers = layers
         self._on_failure = on_failure
         self._feed = Feed()
@@ -253,7 +253,7 @@ class Recorder:
             else:
                 self.batch = batch
             return self._timed(lambda: run(inputs, captured))
-        self._made = True
+        self._made = self._made or plan.mode == "untried"
         settings = plan.measurement.settings()
         tried = self._guarded(lambda: plan.try_inline([*inputs, *captured]))
         before = plan.updates.values()

@@ -30,14 +30,19 @@ from gradscope.instrument.tensorflow.framework import (
     tf,
     values_of,
 )
+from gradscope.sites import places
 
 _NOTES = "_gradscope_notes"
 
 
 class Caller(Protocol):
-    """Who is told of the calls of one training."""
+    """Who is told of the calls of one training.
 
-    model_class: type
+    Attributes:
+        layer_classes: Classes of the model that trains and of its layers.
+    """
+
+    layer_classes: Sequence[type]
 
     def called(self, function: Any, inputs: list[Any], captured: list[Any], run: Callable[..., Any]) -> Any:
         """Return what the traced function returns, running it by ``run(inputs, captured)`` or otherwise."""
@@ -57,6 +62,11 @@ _WATCHED: weakref.WeakSet[Any] = weakref.WeakSet()
 _PATCHES = contextlib.ExitStack()
 _OBSERVERS = contextlib.ExitStack()
 _observing = 0
+
+
+def layer_classes(model: Any) -> list[type]:
+    """Return the classes of a model and of its layers, each once."""
+    return list(dict.fromkeys([type(model), *(type(place.layer) for place in places(model))]))
 
 
 def begin(caller: Caller) -> None:
@@ -139,8 +149,8 @@ def noting() -> Generator[None]:
 
 
 def _put_observers() -> None:
-    classes = dict.fromkeys([keras.Model, *(caller.model_class for caller in _WATCHED)])
-    _OBSERVERS.enter_context(observers(SURROUNDINGS, classes))
+    classes = [cls for caller in [*_WATCHED] for cls in caller.layer_classes]
+    _OBSERVERS.enter_context(observers(SURROUNDINGS, dict.fromkeys([keras.Model, *classes])))
     differentiating = _differentiating(imperative_gradients.imperative_grad)
     _OBSERVERS.enter_context(replaced(imperative_gradients, "imperative_grad", differentiating))
 
