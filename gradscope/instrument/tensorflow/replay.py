@@ -31,6 +31,7 @@ from gradscope.instrument.tensorflow.silence import loss_scale, silenced, variab
 from gradscope.instrument.tensorflow.trace import TensorFlowTrace
 from gradscope.instrument.tensorflow.variables import Restoration, side_effects, written_variables
 from gradscope.network import Network, NotMeasured, Profile, Site, Variable
+from gradscope.optimizers import learning_rate
 from gradscope.sites import LayerFilter, describe, own_variables, owners, places, role, selected, unit_axes
 from gradscope.statistics.activations import histogram_sample, site_sums, softmax_sums
 from gradscope.statistics.finite import finite_gradient_sums, finite_site_sums
@@ -369,6 +370,6 @@ def _is_finite(arrays: dict[str, NDArray[Any]]) -> bool:
 
 
 def _step_output(model: Any, loss: Any, scale: Any, samples: Any) -> Any:
-    learning_rate = math.nan if model.optimizer is None else model.optimizer.learning_rate
-    values = [math.nan if loss is None else loss, learning_rate, scale, samples]
+    rate = learning_rate(model.optimizer)
+    values = [math.nan if loss is None else loss, math.nan if rate is None else rate, scale, samples]
     return tf.stack([tf.cast(tf.reshape(tf.convert_to_tensor(value), ()), tf.float32) for value in values])

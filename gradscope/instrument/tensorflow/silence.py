@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 from gradscope.framework import keras
 from gradscope.instrument.taps import replaced
 from gradscope.instrument.tensorflow.framework import tf
+from gradscope.optimizers import optimizers
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +32,6 @@ class Silenced:
 
     gradients: dict[str, GivenGradient] = field(default_factory=dict[str, GivenGradient])
     loss: Any = None
-
-
-def optimizers(model: Any) -> list[Any]:
-    """Return every optimizer that the model holds: its own, and those of a custom train step among its attributes."""
-    found = [model.optimizer]
-    attributes: dict[str, Any] = model.__dict__
-    for value in attributes.values():
-        found += _contents(value)
-    unique = {id(item): item for item in found if isinstance(item, keras.optimizers.Optimizer)}
-    return list(unique.values())
-
-
-def _contents(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return cast("dict[Any, Any]", value).values()
-    return cast("Iterable[Any]", value) if isinstance(value, (list, tuple)) else [value]
 
 
 def loss_scale(optimizer: Any) -> Any:
