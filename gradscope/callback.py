@@ -14,9 +14,11 @@ import itertools
 import logging
 import math
 import sys
+import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping
+import weakref
+from collections.abc import Callable, Hashable, Mapping
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, ParamSpec, cast
@@ -27,11 +29,14 @@ from keras.callbacks import Callback
 from gradscope import arguments, baseline, reasons
 from gradscope.accounts import Accounts
 from gradscope.census import Census
+from gradscope.continuation import Beginning, Trail, beginning, is_same_model, leave_trail, trail_of
+from gradscope.copies import Copies
 from gradscope.errors import ArgumentError, GradscopeError, ModelError
 from gradscope.framework import keras
 from gradscope.journal import Journal
 from gradscope.network import Network, NotMeasured
 from gradscope.occasions import NO_REST, Moment
+from gradscope.optimizers import batches_given, optimizers
 from gradscope.records import EpochRecord, NetworkChange, Record, Session, SessionEnd
 from gradscope.schedule import Schedule, from_argument
 from gradscope.sites import LayerFilter, describe, fingerprint, places, selected
@@ -123,17 +128,29 @@ class GradScope(Callback):
         self._on_finding: OnFinding = arguments.on_finding(on_finding)
         self._finding_floor: Severity = arguments.finding_floor(finding_floor, on_finding)
         self._quiet = arguments.quiet(quiet)
-        self._log_dir = arguments.log_dir(log_dir)
-        self._sink: Sink = _sink(self._log_dir, scalars)
+        self._base = arguments.log_dir(log_dir)
+        self._scalars: Literal["auto", "all", "none"] = scalars
+        self._copies = Copies()
+        self._make_ready()
+
+    def _make_ready(self) -> None:
+        """Set what a training changes to what it is before the first one."""
+        settings = set(vars(self))
+        self._log_dir: Path | None = None
+        self._where: Hashable = object()
+        self._sink: Sink = _sink(self._base, self._scalars)
+        self._thread: threading.Thread | None = None
         self._recorder: Recorder | None = None
         self._journal: Journal | None = None
         self._previous: Previous | None = None
+        self._beginning: Beginning | None = None
+        self._trail: Trail | None = None
+        self._kept: Mapping[str, Any] = {}
         self._session_written = False
         self._broken = ""
         self._step = self._start_step = self._epoch = 0
         self._first_in_epoch = False
         self._batch_begun = -1
-        self._ended: tuple[Any, int] | None = None
         self._loss = self._loss_sum = math.nan
         self._accounts = Accounts()
         self._state = self._schedule.init()
@@ -141,6 +158,17 @@ class GradScope(Callback):
         self._passed: list[float] = []
         self._census = Census()
         self._live: Live | None = None
+        self._of_a_training = frozenset(vars(self).keys() - settings)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what a copy needs: how to record, not what was recorded, nor open files and what is inside a graph."""
+        left_out = {*self._of_a_training, "_of_a_training", "params", "_model"}
+        return {name: value for name, value in vars(self).items() if name not in left_out}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__init__()
+        vars(self).update(state)
+        self._make_ready()
 
     @property
     def _trained(self) -> Any:
@@ -156,8 +184,8 @@ class GradScope(Callback):
         """
         from gradscope.run import Run, load
 
-        if self._log_dir is not None:
-            return load(self._log_dir)
+        if self._base is not None:
+            return load(self._log_dir or self._copies.directory(self._base, self._where))
         if not isinstance(self._sink, MemorySink):
             raise GradscopeError("This run has no directory and is not kept in memory.")
         from gradscope.store.read import frames_of
@@ -166,8 +194,28 @@ class GradScope(Callback):
 
     def on_train_begin(self, logs: Mapping[str, Any] | None = None) -> None:
         self._check_model()
+        self._check_thread()
+        self._choose_directory()
         self._previous = self._sink.open()
+        self._thread = threading.current_thread()
         self._begin()
+
+    def _check_thread(self) -> None:
+        """Raise if another training is being recorded by this callback: neither would be told from the other."""
+        other = self._thread
+        if other is not None and other is not threading.current_thread() and other.is_alive():
+            raise ArgumentError(
+                f"This GradScope records a training in thread {other.name!r} already. "
+                "Give each training one of its own, with a directory of its own."
+            )
+
+    def _choose_directory(self) -> None:
+        """Choose where to record to: of a callback and its copies, each has a directory of its own."""
+        if self._base is None or self._log_dir is not None:
+            return
+        self._log_dir = self._copies.directory(self._base, self._where, claim=True)
+        self._where = self._log_dir.resolve()
+        self._sink = _sink(self._log_dir, self._scalars)
 
     @_harmless
     def _begin(self) -> None:
@@ -175,28 +223,53 @@ class GradScope(Callback):
 
         model = self._trained
         self._broken = ""
-        self._recorder = self._journal = None
+        self._recorder = self._journal = self._beginning = self._trail = None
+        self._kept = {}
         self._session_written = False
         self._loss = math.nan
         self._state, self._rest, self._passed = self._schedule.init(), NO_REST, []
         self._accounts = Accounts()
         self._census = Census()
         self._recorder = Recorder(model, self._layers, self._stop_recording)
-        given = _batches_given(model.optimizer)
-        if (model, given) != self._ended:  # else it goes on; a step dropped for its loss scale counts nowhere else
-            self._step = given
-        self._start_step = self._step
         self._begin_live()
+
+    def _find_beginning(self) -> None:
+        """Find the step of the first batch, as it begins: a backup may be restored after our own `on_train_begin`."""
+        model = self._trained
+        counts, known = batches_given(model), optimizers(model)
+        trail = trail_of(model, self._where)
+        is_same = trail is not None and trail.is_of(known)
+        begun = beginning(counts, self._epoch, self._previous, trail=trail, is_same_optimizer=is_same)
+        self._beginning = begun
+        self._step = self._start_step = begun.step
+        self._epoch += begun.epoch_shift
+        if trail is not None and begun.is_seamless and trail.kept.get("schedule") == self._schedule:
+            self._go_on(trail.kept)
+        elif trail is not None and begun.is_same_model and begun.step == trail.step:
+            self._kept = {"journal": trail.kept.get("journal")}
+        self._trail = Trail(begun.step, counts, begun.step, tuple(map(weakref.ref, known)))
+        leave_trail(model, self._where, self._trail)
+
+    def _go_on(self, kept: Mapping[str, Any]) -> None:
+        """Take over what was seen until now, so that many short fits are recorded as one long one is."""
+        self._kept = kept
+        setup = self._accounts.seconds["setup"]
+        self._accounts = kept["accounts"]
+        self._accounts.resume()
+        self._accounts.seconds["setup"] += setup
+        self._state, self._start_step = kept["state"], kept["start_step"]
 
     @_harmless
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
-        self._epoch = epoch
+        self._epoch = epoch + (self._beginning.epoch_shift if self._beginning is not None else 0)
         self._first_in_epoch = True
         self._loss_sum = 0.0
 
     @_harmless
     def on_train_batch_begin(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
         self._batch_begun = batch
+        if self._beginning is None:
+            self._find_beginning()
         resting = self._rest.lasts(self._step, self._accounts.training_seconds, self._loss)
         if resting and not self._first_in_epoch:  # no more than this at most batches: some take no millisecond
             self._passed.append(self._loss)
@@ -220,6 +293,8 @@ class GradScope(Callback):
                 self._watch(after_bar=not self._first_in_epoch)
         self._step += batch - self._batch_begun + 1
         self._first_in_epoch = False
+        if self._trail is not None:
+            self._trail.step = self._step
 
     @_harmless
     def on_test_begin(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -231,9 +306,11 @@ class GradScope(Callback):
 
     @_harmless
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+        if self._beginning is None:
+            return  # no batch came, so nothing was trained
         values = {name: float(value) for name, value in (logs or {}).items() if np.ndim(value) == 0}
         costs = self._accounts.costs
-        self._write(EpochRecord(max(self._step - 1, 0), epoch, time.time(), values, costs))
+        self._write(EpochRecord(max(self._step - 1, 0), self._epoch, time.time(), values, costs))
         self._watch(after_bar=True)
 
     @_harmless
@@ -246,6 +323,7 @@ class GradScope(Callback):
             self._recorder = None
             self._census.close()
             self._sink.close()
+            self._thread = None
         if self._live is not None:
             self._live.print_stop(max(self._step - 1, 0))
         if not self._quiet:
@@ -255,10 +333,22 @@ class GradScope(Callback):
 
     @_harmless
     def _finish(self) -> None:
-        self._ended = self._trained, _batches_given(self._trained.optimizer)
+        if self._beginning is None and self._previous is not None:
+            return  # nothing was trained, as when a script that is done is run again: the run stays as it is
+        if self._trail is not None:
+            self._trail.counts = batches_given(self._trained)
         self._take_census()
         self._look_back()
         self._write(SessionEnd(max(self._step - 1, 0), time.time(), self._accounts.costs))
+        self._accounts.pause()
+        if self._trail is not None and not self._broken:
+            self._trail.kept = {
+                "schedule": self._schedule,
+                "state": self._state,
+                "start_step": self._start_step,
+                "accounts": self._accounts,
+                "journal": self._journal or self._kept.get("journal"),
+            }
 
     def _ask(self, recorder: Recorder) -> None:
         """Ask the schedule about the step that begins, and arm the recorder where it is due."""
@@ -296,8 +386,8 @@ class GradScope(Callback):
                 f"Keras runs on the backend {keras.backend.backend()!r}; GradScope records on 'tensorflow' only. "
                 f"Set the environment variable KERAS_BACKEND=tensorflow before importing keras."
             )
-        if not getattr(model, "compiled", False) or model.optimizer is None:
-            raise ModelError("The model is not compiled with an optimizer. Call model.compile(...) before fit.")
+        if not getattr(model, "compiled", False):
+            raise ModelError("The model is not compiled. Call model.compile(...) before fit.")
         if self._layers is not None:
             chosen = selected([place.key for place in places(model)], self._layers)
             if not chosen:
@@ -348,24 +438,50 @@ class GradScope(Callback):
 
     def _begin_network(self, network: Network) -> None:
         """Begin the journal of a network, and the session if it is the first."""
-        self._journal = Journal(network, _baseline_state(self._trained, network))
+        journal: Journal | None = self._journal or self._kept.get("journal")
+        known = journal is not None and journal.goes_on_with(network)
+        self._journal = journal if known else Journal(network, _baseline_state(self._trained, network))
         now = time.time()
         if not self._session_written:
-            digest = fingerprint(network)
-            previous = self._previous
-            resumed = self._start_step > 0 and previous is not None and previous.session.fingerprint == digest
-            settings = {"schedule": str(self._schedule), "max_overhead": self._max_overhead}
-            self._put(Session(self._start_step if resumed else 0, now, resumed, digest, settings, self._params))
-            self._session_written = True
+            self._begin_session(network, now)
         self._put(NetworkChange(self._step, now, network))
+
+    def _begin_session(self, network: Network, now: float) -> None:
+        """Write that a training begins, or goes on; the step was found before it was known what is trained."""
+        begun, previous = self._beginning or Beginning(0), self._previous
+        digest = fingerprint(network)
+        resumed = begun.continues and previous is not None
+        if resumed and not begun.is_same_model and previous is not None and previous.session.fingerprint != digest:
+            resumed = previous.network is not None and is_same_model(previous.network, network)
+        if begun.continues and not resumed:
+            self._step -= begun.step - begun.own_step
+            self._start_step = begun.own_step
+            self._epoch -= begun.epoch_shift
+            self._beginning = begun = Beginning(begun.own_step, own_step=begun.own_step)
+        settings = {"schedule": str(self._schedule), "max_overhead": self._max_overhead}
+        counts = self._trail.start_counts if self._trail is not None else ()
+        step = begun.step if resumed else 0
+        self._put(Session(step, now, resumed, digest, settings, self._params, counts))
+        self._session_written = True
 
     def _write(self, record: Record) -> None:
         if not self._session_written:
-            reason = self._broken or reasons.NO_STEP
-            model = self._trained
-            nothing = [NotMeasured(model.name, reason)]
-            self._begin_network(describe(model, places(model), sites=(), variables=(), not_measured=nothing))
+            self._begin_network(self._network_of_nothing())
         self._put(record)
+
+    def _network_of_nothing(self) -> Network:
+        """Return what was trained where no step of it was recorded: what was known of it before, or its layers."""
+        model = self._trained
+        missed = NotMeasured(model.name, self._broken or reasons.NO_STEP)
+        nothing = describe(model, places(model), sites=(), variables=(), not_measured=[missed])
+        before = self._previous.network if self._previous is not None else None
+        begun = self._beginning
+        if before is None or begun is None or not begun.continues or not is_same_model(before, nothing):
+            return nothing
+        if not self._broken:
+            return before
+        missed = NotMeasured(model.name, reasons.from_step(self._step, self._broken))
+        return dataclasses.replace(before, not_measured=(*before.not_measured, missed))
 
     def _put(self, record: Record) -> None:
         self._sink.write(record)
@@ -445,11 +561,6 @@ class GradScope(Callback):
         with contextlib.suppress(Exception):  # it may be the sink that has failed
             noted = dataclasses.replace(network, not_measured=(*network.not_measured, missed))
             self._sink.write(NetworkChange(self._step, time.time(), noted))
-
-
-def _batches_given(optimizer: Any) -> int:
-    """Return how many batches the optimizer was given; its public counter leaves accumulated ones out."""
-    return int(getattr(optimizer, "inner_optimizer", optimizer)._iterations)
 
 
 def _small_arrays(labels: tuple[Any, Any] | None) -> tuple[Any, Any] | None:

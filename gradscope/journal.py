@@ -41,6 +41,17 @@ class Journal:
         self._record_count = 0
         self._units_epoch = -1
 
+    def goes_on_with(self, network: Network) -> bool:
+        """Take ``network`` as what is recorded from now on, if its sites and loss are those known; else return False.
+
+        What was seen of units and labels then counts on: the training goes on, perhaps with other weights trained.
+        """
+        before = self.network
+        if before.sites != network.sites or before.compiled.loss != network.compiled.loss:
+            return False
+        self.network = network
+        return True
+
     @property
     def windows_complete(self) -> bool:
         """Whether every site whose units can be judged has seen enough to judge them."""

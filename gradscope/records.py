@@ -27,6 +27,7 @@ class Session:
         fingerprint: Digest of the architecture: equal for two builds of one program.
         settings: Schedule, overhead budget and whatever else tells how it was recorded, as JSON values.
         params: The user's own ``params``, as JSON values.
+        counts: Batches that the optimizers had been given, each its own: a new one of a later phase begins at 0.
     """
 
     step: int
@@ -35,6 +36,7 @@ class Session:
     fingerprint: str
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
     params: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    counts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +80,7 @@ class StepRecord:
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What recording has cost so far in this session, in seconds.
+    """What recording has cost so far in this session, and in those that it goes on from in one process, in seconds.
 
     Attributes:
         training_seconds: The training's own, recording, set-up and validation left out.

@@ -22,6 +22,7 @@ from gradscope.errors import ArgumentError
 from gradscope.framework import keras, snake_case
 from gradscope.nearest import nearest
 from gradscope.network import Compiled, Layer, Network, NotMeasured, Role, Site, Variable
+from gradscope.optimizers import inner, optimizers
 
 LayerFilter = Sequence[str] | Callable[[str], bool]
 
@@ -257,17 +258,17 @@ def edges(model: Any, found: Sequence[Place]) -> tuple[tuple[str, str], ...] | N
 
 
 def compiled(model: Any) -> Compiled:
-    """Return how ``model`` was compiled."""
-    optimizer = model.optimizer
-    inner = getattr(optimizer, "inner_optimizer", optimizer)
-    epsilon = getattr(inner, "epsilon", None)
+    """Return how ``model`` was compiled, as far as it tells: it may have no optimizer, or one that is not Keras'."""
+    found = optimizers(model)
+    optimizer = inner(_optimizer_that_trains(model, found))
+    loss = getattr(model, "loss", None)
     return Compiled(
-        loss=loss_name(model.loss),
-        from_logits=from_logits(model.loss),
-        optimizer=type(inner).__name__ if inner is not None else "",
-        clipping=clipping_of(inner),
-        accumulation_steps=int(getattr(inner, "gradient_accumulation_steps", None) or 1),
-        epsilon=None if epsilon is None else float(epsilon),
+        loss=loss_name(loss),
+        from_logits=from_logits(loss),
+        optimizer=type(optimizer).__name__ if optimizer is not None else "",
+        clipping=clipping_of(optimizer),
+        accumulation_steps=int(_number(optimizer, "gradient_accumulation_steps") or 1),
+        epsilon=_number(optimizer, "epsilon"),
         dtype_policy=str(model.dtype_policy.name),
         jit_compile=bool(model.jit_compile),
         run_eagerly=bool(model.run_eagerly),
@@ -278,10 +279,27 @@ def compiled(model: Any) -> Compiled:
 def clipping_of(optimizer: Any) -> dict[str, float]:
     """Return what an optimizer clips gradients at, by the name of its argument."""
     return {
-        name: float(getattr(optimizer, name))
+        name: value
         for name in ("clipnorm", "global_clipnorm", "clipvalue")
-        if getattr(optimizer, name, None) is not None
+        if (value := _number(optimizer, name)) is not None
     }
+
+
+def _optimizer_that_trains(model: Any, found: Sequence[Any]) -> Any:
+    """Return ``model.optimizer``, else the only one among the attributes; None where none is known."""
+    own = getattr(model, "optimizer", None)
+    if own is not None:
+        return own
+    return found[0] if len(found) == 1 else None
+
+
+def _number(owner: Any, name: str) -> float | None:
+    """Return an attribute that is a number; None where there is none, or something else."""
+    try:
+        value = getattr(owner, name)
+        return None if value is None or callable(value) else float(value)
+    except (AttributeError, TypeError, ValueError):
+        return None
 
 
 def loss_name(loss: Any) -> str:

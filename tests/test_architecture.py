@@ -62,9 +62,11 @@ MAP: dict[str, set[str]] = {
     "activations": {"errors", "network"},
     "statistics": {"errors", "sums"},
     "framework": set(),
-    "sites": {"_version", "activations", "errors", "framework", "nearest", "network"},
+    "optimizers": {"framework"},
+    "sites": {"_version", "activations", "errors", "framework", "nearest", "network", "optimizers"},
     "instrument": {
-        "activations", "errors", "framework", "network", "reasons", "records", "schema", "sites", "statistics", "sums",
+        "activations", "errors", "framework", "network", "optimizers", "reasons", "records", "schema", "sites",
+        "statistics", "sums",
     },
     "accounts": {"records"},
     "arguments": {"errors", "nearest"},
@@ -72,9 +74,12 @@ MAP: dict[str, set[str]] = {
     "journal": {
         "baseline", "histogram", "instrument.observation", "network", "records", "rows", "schema", "sums", "windows",
     },
+    "continuation": {"network", "store.sink"},
+    "copies": set(),
     "callback": {
-        "accounts", "arguments", "baseline", "census", "errors", "framework", "instrument", "journal", "network",
-        "occasions", "reasons", "records", "schedule", "schema", "sites", "store.sink",
+        "accounts", "arguments", "baseline", "census", "continuation", "copies", "errors", "framework", "instrument",
+        "journal", "network", "occasions", "optimizers", "reasons", "records", "schedule", "schema", "sites",
+        "store.sink",
     },
     "inspection": {
         "diagnose", "errors", "framework", "instrument", "journal", "network", "records", "sites", "store.frames",
@@ -93,7 +98,9 @@ LATE: dict[str, set[str]] = {
 }
 
 # The training half. All else is the analysis half, which runs where no framework is installed.
-NEEDS_KERAS = {"framework", "statistics", "sites", "instrument", "census", "callback", "demo", "inspection"}
+NEEDS_KERAS = {
+    "framework", "optimizers", "statistics", "sites", "instrument", "census", "callback", "demo", "inspection",
+}  # fmt: skip
 FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
 
 # The event file is read by TensorBoard's tab too, which starts without pandas.

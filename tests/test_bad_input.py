@@ -87,7 +87,7 @@ def test_a_choice_of_no_layer_is_refused() -> None:
 def test_an_uncompiled_model_is_refused() -> None:
     scope = GradScope()
     scope.set_model(mlp())
-    with pytest.raises(ModelError, match=r"not compiled with an optimizer\. Call model\.compile"):
+    with pytest.raises(ModelError, match=r"not compiled\. Call model\.compile"):
         scope.on_train_begin()
 
 

@@ -29,11 +29,23 @@ from trainings import CLASSES, FEATURES, Callbacks, Trained, X, Y, compiled, dif
 
 import gradscope
 from gradscope import GradScope, journal
-from gradscope.instrument.tensorflow import recorder, replay
+from gradscope.instrument.tensorflow import measure, recorder
+from gradscope.instrument.tensorflow.framework import ConcreteFunction, func_graphs, imperative_gradients
+from gradscope.instrument.tensorflow.kernels import packed
+from gradscope.instrument.tensorflow.sharing import shared
+from gradscope.statistics.finite import finite_site_sums as site_sums
 from gradscope.store.event_sink import EventFileSink
 
 SAVING = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, by NumPy
-MODULES = (keras_backend.nn, keras_backend.numpy, tf.nn, keras_activations.ReLU, keras_activations.Mish)
+MODULES = (
+    *(cls for cls in (keras.Operation, keras.layers.Dense, keras.optimizers.Optimizer, keras.Model)),
+    imperative_gradients,
+    keras_backend.nn,
+    keras_backend.numpy,
+    tf.nn,
+    keras_activations.ReLU,
+    keras_activations.Mish,
+)
 
 
 def leftovers(model: Any) -> list[str]:
@@ -50,13 +62,16 @@ def leftovers(model: Any) -> list[str]:
 
 def is_ours(value: Any) -> bool:
     function = value.__func__ if isinstance(value, (staticmethod, types.MethodType)) else value
-    return isinstance(function, types.FunctionType) and function.__module__.startswith("gradscope")
+    # Where it was written, for it bears the name and the module of what it stands in for.
+    return isinstance(function, types.FunctionType) and "gradscope" in Path(function.__code__.co_filename).parts
 
 
 def trained(model: Any, callbacks: Callbacks) -> Trained:
     """Train with the callbacks, look at the model, and train on without them."""
     histories = fitted(model, callbacks).histories
     assert leftovers(model) == []
+    assert not is_ours(ConcreteFunction.__dict__["_call_flat"])
+    assert not is_ours(func_graphs.func_graph_from_py_func)
     return Trained(model, histories + fitted(model, []).histories)
 
 
@@ -70,28 +85,32 @@ def bare() -> dict[str, bytes]:
     return state(train, [])
 
 
-class TapsSeen(keras.layers.Layer):
-    """Looks for taps while it is called."""
+class ObserversSeen(keras.layers.Layer):
+    """Looks for observers while it is called."""
 
     def __init__(self) -> None:
         super().__init__()
         self.seen: list[str] = []
+        object.__setattr__(self, "classes", set())  # past Keras' tracking
 
     def call(self, inputs: Any) -> Any:
         if hasattr(self, "root"):
-            self.seen += leftovers(self.root[0])
+            self.seen += [name for name in leftovers(self.root[0]) if name.startswith(("dense", "adam"))]
+            found = [(keras.layers.Dense, "call"), (keras.Operation, "__call__")]
+            self.classes.update({f"{cls.__name__}.{name}" for cls, name in found if is_ours(cls.__dict__[name])})
         return inputs
 
 
-def test_taps_are_there_while_the_step_is_traced_and_only_then() -> None:
+def test_observers_are_there_while_the_step_is_traced_and_only_then() -> None:
     keras.utils.clear_session()  # else names are numbered on
-    layer = TapsSeen()
+    layer = ObserversSeen()
     model = compiled(keras.Sequential([keras.Input((FEATURES,)), layer, keras.layers.Dense(CLASSES, "softmax")]))
     object.__setattr__(layer, "root", [model])  # past Keras' tracking, which would see a layer that holds itself
     fitted(model, [])
-    assert layer.seen == []
+    assert layer.classes == set()
     fitted(model, [GradScope(schedule=1, quiet=True)])
-    assert {"dense.activation", "adam.apply"} <= set(layer.seen)
+    assert layer.seen == [], "observers stand in classes and modules, for as long as a trace"
+    assert layer.classes == {"Dense.call", "Operation.__call__"}
     assert leftovers(model) == []
 
 
@@ -104,26 +123,31 @@ def raising(message: str) -> Callable[..., Any]:
 
 def fails_when_it_runs(*arguments: Any, **keywords: Any) -> Any:
     tf.debugging.assert_less(1.0, 0.0, "a kernel that fails when it runs")
-    return KERNEL(*arguments, **keywords)
+    return site_sums(*arguments, **keywords)
 
 
-KERNEL = replay.finite_site_sums
+KERNELS = measure._KERNELS[True]
 FAULTS = {
     "a kernel that fails while it is traced": (
-        replay,
-        "finite_site_sums",
+        KERNELS,
+        "_finite",
         raising("out of ideas"),
         "RuntimeError: out of ideas",
     ),
     "a kernel that fails when it runs": (
-        replay,
-        "finite_site_sums",
-        fails_when_it_runs,
+        KERNELS,
+        "_finite",
+        shared(packed(fails_when_it_runs)),
         "a kernel that fails when it runs",
     ),
-    "decoding": (replay, "decoded", raising("no such field"), "no such field"),
+    "decoding": (measure, "decoded", raising("no such field"), "no such field"),
     "the journal": (journal, "activation_row", raising("no ratio"), "no ratio"),
     "the norms of the updates": (recorder.Updates, "norms", raising("no norm"), "no norm"),
+    "what is known before the step": (measure.Measurement, "settings", raising("no rate"), "no rate"),
+    "making a plan": (recorder, "Plan", raising("no plan"), "no plan"),
+    "the trial": (recorder.Plan, "try_inline", raising("no trial"), "no trial"),
+    "the verdict of the trial": (recorder.Plan, "judge", raising("no verdict"), "no verdict"),
+    "describing the network": (measure, "describe", raising("no words"), "no words"),
 }
 
 
@@ -145,7 +169,7 @@ def test_a_failure_while_recording_warns_once_and_changes_nothing(
 def test_where_warnings_are_errors_the_cause_is_printed_and_the_training_goes_on(
     bare: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(replay, "finite_site_sums", raising("out of ideas"))
+    monkeypatch.setattr(KERNELS, "_finite", raising("out of ideas"))
     assert differences(state(train, [GradScope(schedule=1, quiet=True)]), bare) == []
     assert capsys.readouterr().err.count("out of ideas") == 1
 
@@ -166,7 +190,7 @@ def test_a_failure_at_the_first_step_of_a_model_that_nothing_has_built_changes_n
         return trained(compiled(Unbuilt()), callbacks)
 
     bare = state(train, [])
-    monkeypatch.setattr(replay, "finite_site_sums", raising("out of ideas"))
+    monkeypatch.setattr(KERNELS, "_finite", raising("out of ideas"))
     with pytest.warns(UserWarning, match="out of ideas"):
         assert differences(state(train, [GradScope(schedule=1, quiet=True)]), bare) == []
 
@@ -213,34 +237,34 @@ def interrupted(step: int) -> Callable[[Callbacks], Trained]:
     return train
 
 
-def test_ctrl_c_while_the_step_is_traced_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
-    bare = state(interrupted(0), [])
+def test_ctrl_c_while_the_statistics_are_traced_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    bare = state(interrupted(1), [])
 
     def kernel(*arguments: Any, **keywords: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(replay, "finite_site_sums", kernel)
-    assert differences(state(interrupted(0), [GradScope(schedule=1)]), bare) == []
+    monkeypatch.setattr(KERNELS, "_finite", kernel)
+    assert differences(state(interrupted(1), [GradScope(schedule=1)]), bare) == []
 
 
-def test_ctrl_c_in_the_middle_of_a_replay_leaves_nothing_behind(
+def test_ctrl_c_in_the_middle_of_a_record_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     bare = state(interrupted(3), [])
-    calls = 0
+    calls, run = 0, measure.Measurement._run
 
-    def asarray(*arguments: Any) -> Any:
+    def interrupted_run(*arguments: Any) -> Any:
         nonlocal calls
         calls += 1
-        if calls == 3 * 6 + 2:  # six arrays a replay
+        if calls == 3:
             raise KeyboardInterrupt
-        return np.asarray(*arguments)
+        return run(*arguments)
 
-    monkeypatch.setattr(replay, "np", types.SimpleNamespace(**vars(np) | {"asarray": asarray}))
+    monkeypatch.setattr(measure.Measurement, "_run", interrupted_run)
     scope = GradScope(tmp_path, schedule=1, quiet=True)
     assert differences(state(interrupted(3), [scope]), bare) == []
     scope.on_train_end()  # Keras does not call it when `fit` raises
-    assert [*gradscope.load(tmp_path).steps["step"]] == [0, 1, 2]
+    assert [*gradscope.load(tmp_path).steps["step"]] == [0, 1]
 
 
 class Raiser(keras.callbacks.Callback):
@@ -296,7 +320,7 @@ def test_saving_pickling_and_cloning_know_nothing_of_a_recording(tmp_path: Path)
 
 
 class Counting(keras.layers.Layer):
-    """Has an effect that no variable holds: a replay would count twice."""
+    """Has an effect that no variable holds, on whose outcome the layers behind it depend."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -315,18 +339,18 @@ class Counting(keras.layers.Layer):
         return input_shape
 
 
-def test_a_model_with_effects_that_would_happen_twice_is_refused_with_the_reason(
+def test_a_step_that_cannot_be_looked_at_without_doing_something_twice_is_refused_with_the_reason(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     layer = Counting()
     model = compiled(keras.Sequential([keras.Input((FEATURES,)), layer, keras.layers.Dense(CLASSES, "softmax")]))
     scope = GradScope(schedule=1)
-    with pytest.warns(UserWarning, match="effects that would happen twice: EagerPyFunc"):
+    with pytest.warns(UserWarning, match="calls Python code, which would be done twice"):
         fitted(model, [scope])
     assert layer.counted == 10
     (missed,) = scope.run.network.not_measured
-    assert "EagerPyFunc" in missed.reason
-    assert "EagerPyFunc" in capsys.readouterr().out.replace("\n  ", " "), "the summary says it too"
+    assert "calls Python code" in missed.reason
+    assert "calls Python code" in capsys.readouterr().out.replace("\n  ", " "), "the summary says it too"
     assert leftovers(model) == []
 
 
@@ -342,16 +366,14 @@ class OnlyEager(keras.Model):
         return self.head(scale * inputs)
 
 
-def test_a_model_that_runs_eagerly_only_is_refused_with_the_reason() -> None:
+def test_a_model_that_runs_eagerly_only_is_recorded_as_it_runs() -> None:
     def train(callbacks: Callbacks) -> Trained:
         return trained(compiled(OnlyEager(), run_eagerly=True), callbacks)
 
     bare = state(train, [])
     scope = GradScope(schedule=1, quiet=True)
-    with pytest.warns(UserWarning, match="numpy") as caught:
-        assert differences(state(train, [scope]), bare) == []
-    assert len(caught) == 1
-    assert "numpy" in scope.run.network.not_measured[0].reason
+    assert differences(state(train, [scope]), bare) == []
+    assert [*scope.run.steps["step"]] == [*range(10)]
 
 
 def child(program: str, *arguments: str, **environment: str) -> subprocess.Popen[str]:
@@ -364,29 +386,43 @@ def child(program: str, *arguments: str, **environment: str) -> subprocess.Popen
     )
 
 
-def test_replicas_are_refused_with_the_reason_and_train_as_ever() -> None:
+@pytest.mark.parametrize("replicas", [1, 2, 4])
+def test_replicas_are_recorded_as_one_step_and_train_as_ever(replicas: int) -> None:
     program = """
+        import sys
         import tensorflow as tf
+        replicas = int(sys.argv[1])
         cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-        import warnings
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * replicas)
+        import numpy as np
         from trainings import *
         from gradscope import GradScope
 
         def train(callbacks):
-            with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+            with tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(replicas)]).scope():
                 model = compiled(mlp())
-            return fitted(model, callbacks)
+            return fitted(model, callbacks, shuffle=False)
+
+        def alone(callbacks):
+            return fitted(compiled(mlp()), callbacks, shuffle=False)
 
         bare = state(train, [])
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            assert differences(state(train, [GradScope(schedule=1)]), bare) == []
-        print([str(warning.message) for warning in caught if "GradScope" in str(warning.message)])
+        together, single = GradScope(schedule=1, quiet=True), GradScope(schedule=1, quiet=True)
+        assert differences(state(train, [together]), bare) == []
+        state(alone, [single])
+        ours, theirs = (scope.run for scope in (together, single))
+        assert [*ours.steps.step] == [*theirs.steps.step]
+        assert [*ours.steps.samples] == [*theirs.steps.samples]
+        for name in ("rms", "zero_fraction", "pre_mean", "backward_rms"):
+            a, b = (run.activations.query("step == 0")[name] for run in (ours, theirs))
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6, err_msg=name)
+        for name in ("norm", "abs_max", "update_norm"):
+            a, b = (run.gradients.query("step == 0")[name] for run in (ours, theirs))
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-7, err_msg=name)
+        print("the same")
     """
-    output, errors = child(program).communicate(timeout=120)
-    assert "2 replicas" in output.splitlines()[-1], errors
-    assert "not measured" in output.lower(), "the summary says it too"
+    output, errors = child(program, str(replicas)).communicate(timeout=240)
+    assert output.splitlines()[-1:] == ["the same"], errors
 
 
 def test_kill_minus_9_loses_no_record_that_was_written_before(tmp_path: Path) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
-from gradscope.framework import keras
+from gradscope.optimizers import optimizers
 
 
 def build_ahead(model: Any, batch: Any) -> None:
@@ -24,19 +23,3 @@ def build_ahead(model: Any, batch: Any) -> None:
 def unbuilt_parts(model: Any) -> list[str]:
     """Return the names of the layers and optimizers that have no variables yet."""
     return [part.name for part in (*model._flatten_layers(), *optimizers(model)) if not part.built]
-
-
-def optimizers(model: Any) -> list[Any]:
-    """Return every optimizer that the model holds: its own, and those of a custom train step among its attributes."""
-    found = [model.optimizer]
-    attributes: dict[str, Any] = model.__dict__
-    for value in attributes.values():
-        found += _contents(value)
-    unique = {id(item): item for item in found if isinstance(item, keras.optimizers.Optimizer)}
-    return list(unique.values())
-
-
-def _contents(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return cast("dict[Any, Any]", value).values()
-    return cast("Iterable[Any]", value) if isinstance(value, (list, tuple)) else [value]

@@ -55,8 +55,8 @@ def check_model(model: Any) -> None:
             f"Set the environment variable KERAS_BACKEND=tensorflow before importing keras."
         )
     typeless: Any = model
-    if not typeless.compiled or typeless.optimizer is None:
-        raise ModelError("The model is not compiled with an optimizer. Call model.compile(...) before preflight.")
+    if not typeless.compiled:
+        raise ModelError("The model is not compiled. Call model.compile(...) before preflight.")
     replicas = int(typeless.distribute_strategy.num_replicas_in_sync)
     if replicas > 1:
         raise ModelError(f"The model trains on {replicas} replicas, which preflight does not look at yet.")

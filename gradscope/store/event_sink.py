@@ -13,6 +13,8 @@ import os
 import re
 import socket
 import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, get_args
 
@@ -22,7 +24,8 @@ from gradscope.errors import ArgumentError, RunFormatError, WriterError
 from gradscope.records import Record
 from gradscope.store.event_files import FOLDER, RecordReader, begun_at, event_files
 from gradscope.store.events import Writing, encode, file_version
-from gradscope.store.sink import Previous, previous_of
+from gradscope.store.layout import Layout
+from gradscope.store.sink import Previous, after, previous_of
 from gradscope.store.tfrecord import framed
 from gradscope.store.time_series import Scalars
 
@@ -33,6 +36,18 @@ _open_sinks: dict[Path, EventFileSink] = {}
 stay open after its training is dead; the next one in the same thread takes over from it."""
 
 _file_numbers = itertools.count()
+
+
+@dataclass(frozen=True, slots=True)
+class _Left:
+    """A directory as this process left it, which need not be read again if nobody has written to it since."""
+
+    stamp: tuple[tuple[str, int, int], ...]
+    previous: Previous | None
+    layouts: Mapping[str, Layout]
+
+
+_left: dict[Path, _Left] = {}
 
 
 class EventFileSink:
@@ -70,6 +85,7 @@ class EventFileSink:
         self._lock: filelock.BaseFileLock | None = None
         self._file: io.FileIO | None = None
         self._size = 0
+        self._previous: Previous | None = None
         self._owner = (os.getpid(), threading.current_thread())
 
     def open(self) -> Previous | None:
@@ -80,17 +96,15 @@ class EventFileSink:
                 a run of a newer version.
         """
         self._make_folder()
-        self._owner = (os.getpid(), threading.current_thread())
         self._take_over()
+        self._owner = (os.getpid(), threading.current_thread())
         self._acquire_lock()
-        reader = RecordReader(event_files(self._folder))
-        try:
-            previous = previous_of(reader)
-        except (RunFormatError, OSError) as error:
-            self.close()
-            raise WriterError(f"log_dir={str(self.log_dir)!r} cannot be continued. {error}") from error
-        self._writing = Writing(self._scalars, layouts=reader.layouts)
-        return previous
+        left = _left.pop(self._key, None)
+        if left is None or left.stamp != self._stamp():
+            left = self._read()
+        self._previous = left.previous
+        self._writing = Writing(self._scalars, layouts=left.layouts)
+        return self._previous
 
     def write(self, record: Record) -> None:
         """Append ``record`` to the file, which begins with the first record.
@@ -116,6 +130,7 @@ class EventFileSink:
         except OSError as error:
             raise WriterError(f"{str(self._folder)!r} cannot be written: {error.strerror or error}.") from error
         self._writing = writing
+        self._previous = after(self._previous, record)
 
     def close(self) -> None:
         """Close the file and release the directory; harmless when closed already."""
@@ -123,10 +138,26 @@ class EventFileSink:
             with contextlib.suppress(OSError):  # nothing is buffered that closing could lose
                 self._file.close()
         if self._lock is not None:
+            with contextlib.suppress(OSError):
+                _left[self._key] = _Left(self._stamp(), self._previous, self._writing.layouts)
             self._lock.release()
         if _open_sinks.get(self._key) is self:
             del _open_sinks[self._key]
         self._file, self._lock, self._size = None, None, 0
+
+    def _read(self) -> _Left:
+        reader = RecordReader(event_files(self._folder))
+        try:
+            previous = previous_of(reader)
+        except (RunFormatError, OSError) as error:
+            self.close()
+            _left.pop(self._key, None)
+            raise WriterError(f"log_dir={str(self.log_dir)!r} cannot be continued. {error}") from error
+        return _Left((), previous, reader.layouts)
+
+    def _stamp(self) -> tuple[tuple[str, int, int], ...]:
+        files = [(file.name, file.stat()) for file in event_files(self._folder)]
+        return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in files)
 
     @property
     def _key(self) -> Path:

@@ -192,7 +192,7 @@ def record_of(tag: str, step: int, wall_time: float, text: str) -> TextRecord:
         return NetworkChange(step, wall_time, Network.from_json(text))
     body: dict[str, Any] = {**lossless_json.from_json(text), "step": step, "wall_time": wall_time}
     if tag == SESSION_TAG:
-        return _known(Session, body)
+        return _known(Session, {**body, "counts": tuple(body.get("counts", ()))})
     if tag == FINDINGS_TAG:
         return _known(FindingsNote, {**body, "findings": tuple(body["findings"])})
     if tag not in (EPOCH_END_TAG, SESSION_END_TAG):

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
-from gradscope.records import Record, Session
+from gradscope.network import Network
+from gradscope.records import EpochRecord, NetworkChange, Record, Session
 
 
 @dataclass(frozen=True, slots=True)
 class Previous:
-    """What a sink held before this training: the last session, and the last step known of it."""
+    """What a sink held before this training.
+
+    Attributes:
+        session: The last session.
+        last_step: The last step known of it.
+        network: What was trained last; None where none was recorded.
+        epoch_ends: The last step of each epoch that the run shows.
+    """
 
     session: Session
     last_step: int
+    network: Network | None = None
+    epoch_ends: Mapping[int, int] = field(default_factory=dict[int, int])
 
 
 def previous_of(records: Iterable[Record]) -> Previous | None:
@@ -26,11 +36,24 @@ def previous_of(records: Iterable[Record]) -> Previous | None:
     """
     previous = None
     for record in records:
-        if isinstance(record, Session):
-            previous = Previous(record, record.step)
-        elif previous is not None and record.step > previous.last_step:
-            previous = replace(previous, last_step=record.step)
+        previous = after(previous, record)
     return previous
+
+
+def after(previous: Previous | None, record: Record) -> Previous | None:
+    """Return what is held once ``record`` is written too."""
+    if isinstance(record, Session):
+        ends = {} if previous is None else previous.epoch_ends
+        network = None if previous is None else previous.network
+        kept = {epoch: step for epoch, step in ends.items() if step < record.step}
+        return Previous(record, record.step, network, kept)
+    if previous is None:
+        return None
+    if isinstance(record, NetworkChange):
+        previous = replace(previous, network=record.network)
+    elif isinstance(record, EpochRecord):
+        previous = replace(previous, epoch_ends={**previous.epoch_ends, record.epoch: record.step})
+    return replace(previous, last_step=record.step) if record.step > previous.last_step else previous
 
 
 class Sink(Protocol):
@@ -66,12 +89,14 @@ class MemorySink:
 
     def __init__(self) -> None:
         self.records: list[Record] = []
+        self._previous: Previous | None = None
 
     def open(self) -> Previous | None:
-        return previous_of(self.records)
+        return self._previous
 
     def write(self, record: Record) -> None:
         self.records.append(record)
+        self._previous = after(self._previous, record)
 
     def close(self) -> None:
         pass

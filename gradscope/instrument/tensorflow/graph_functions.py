@@ -56,9 +56,10 @@ def nested_functions(graph: Any, notes: Notes) -> Iterator[Any]:
     reached = {call.operation.name for call in notes.calls}
     for number, frame in _unclaimed(len(operations), notes):
         operation = operations[number]
-        if operation.type in _NESTED and operation.name not in reached:
-            if any(node in _FUNCTIONS or node == "LeakyRelu" for node in _nested_types(operation)):
-                yield frame.layer
+        if operation.type not in _NESTED or operation.name in reached:
+            continue
+        if any(node in _FUNCTIONS or node == "LeakyRelu" for node in _nested_types(operation)):
+            yield frame.layer
 
 
 def basic_functions(graph: Any, notes: Notes) -> Iterator[tuple[Any, str]]:
@@ -71,10 +72,10 @@ def basic_functions(graph: Any, notes: Notes) -> Iterator[tuple[Any, str]]:
         operation = operations[number]
         if operation.type not in ("Maximum", "Minimum") or not operation.outputs[0].dtype.is_floating:
             continue
-        own = isinstance(frame.layer, keras.layers.Layer) and not type(frame.layer).__module__.startswith("keras.")
-        if own or not isinstance(frame.layer, keras.layers.Layer):
-            if any(source.shape.rank == 0 and source.op.type == "Const" for source in operation.inputs):
-                yield frame.layer, operation.type.lower()
+        is_keras = isinstance(frame.layer, keras.layers.Layer) and type(frame.layer).__module__.startswith("keras.")
+        has_number = any(source.shape.rank == 0 and source.op.type == "Const" for source in operation.inputs)
+        if has_number and not is_keras:
+            yield frame.layer, operation.type.lower()
 
 
 def _named(operation: Any) -> tuple[str, Callable[[Any], Any]] | None:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradscope import reasons
 from gradscope.framework import keras
 from gradscope.instrument.notes import Application, Frame, GivenGradient, Notes
 from gradscope.instrument.observation import Clipping, Observation, SiteObservation
@@ -27,7 +28,8 @@ from gradscope.instrument.tensorflow.grappler import as_written
 from gradscope.instrument.tensorflow.kernels import filled, packed, reshaping_sums, stacked, unit_matrix
 from gradscope.instrument.tensorflow.profiles import Profiles
 from gradscope.instrument.tensorflow.sharing import shared
-from gradscope.network import NotMeasured, Profile, Site, Variable
+from gradscope.network import NotMeasured, Site, Variable
+from gradscope.optimizers import inner
 from gradscope.sites import (
     LayerFilter,
     Place,
@@ -58,11 +60,6 @@ from gradscope.sums import (
     merge_softmax,
     merge_units,
 )
-
-GATES = "its gates run inside a recurrent loop"
-CELL = "its cell runs inside a recurrent loop"
-ATTENTION = "the softmax inside attention is not taken out"
-ELSEWHERE = "it runs inside a loop, a condition or a compiled function of its own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -252,7 +249,7 @@ class Measurement:
             if not z.shape.rank:
                 continue  # a function of one parameter, such as the softplus of a learnt scale
             if not a.shape.rank:
-                self._missed.setdefault(key, "its function returns a single number")
+                self._missed.setdefault(key, reasons.SINGLE_NUMBER)
                 continue
             part = self._part(application, frame, repeated=place.repeated)
             if place.repeated:
@@ -290,7 +287,7 @@ class Measurement:
         width = z.shape[-1 if axis < 0 else axis] if z.shape.rank > 1 else 1
         profile = profiles.of(application, z.shape.rank, width)
         if profile is None:
-            self._missed.setdefault(f"{key} (saturation)", "its function could not be profiled")
+            self._missed.setdefault(f"{key} (saturation)", reasons.NO_PROFILE)
         site = Site(key, place.key, application.name, profile, units or 0, is_output=is_output)
         keeps_shape = z.shape.is_compatible_with(a.shape)
         bounds = None if profile is None else limits(profile)
@@ -344,17 +341,17 @@ class Measurement:
 
     def _wanted_rate(self) -> Any:
         """Return where the learning rate stands: a place among the wanted tensors, or a variable or a schedule."""
-        optimizers = [inner_most(optimizer) for optimizer in self._optimizers]
-        own = inner_most(self._model.optimizer)
+        optimizers = [inner(optimizer) for optimizer in self._optimizers]
+        own = inner(self._model.optimizer)
         for each in self._variables:
-            if each.optimizer is None or (own in optimizers and inner_most(each.optimizer) is not own):
+            if each.optimizer is None or (own in optimizers and inner(each.optimizer) is not own):
                 continue
             rate = self._rates.get(id(each.value))
             if isinstance(rate, tf.Tensor) and any(rate is tensor for tensor in self._wanted.tensors):
                 return _Place(self._wanted.add(rate))
             if isinstance(rate, tf.Tensor):
                 return _Place(self._wanted.add(rate))
-            return getattr(inner_most(each.optimizer), "_learning_rate", None)
+            return getattr(inner(each.optimizer), "_learning_rate", None)
         return None
 
     def _not_measured(self, noted: Sequence[NotedGraph]) -> list[NotMeasured]:
@@ -368,12 +365,11 @@ class Measurement:
                 for layer, name in basic_functions(each.graph, each.notes):
                     place = self._by_layer.get(id(layer))
                     if place is not None:
-                        reason = f"{name}() with a number may be an activation function, and is not seen as one"
-                        self._miss(f"{place.key} ({name})", reason)
+                        self._miss(f"{place.key} ({name})", reasons.MAYBE_MISSING)
             for layer in elsewhere:
                 place = self._by_layer.get(id(layer))
                 if place is not None and place.inside_loop is None and place.key not in taken:
-                    self._miss(place.key, ELSEWHERE)
+                    self._miss(place.key, reasons.ELSEWHERE)
         return [NotMeasured(key, reason) for key, reason in self._missed.items()]
 
     def _note_closed(self, frame: Frame) -> None:
@@ -383,9 +379,11 @@ class Measurement:
             return
         if is_recurrent(frame.layer):
             has_gates = hasattr(frame.layer.cell, "recurrent_activation")
-            self._miss(*((f"{place.key} (gates)", GATES) if has_gates else (f"{place.key} (cell)", CELL)))
+            self._miss(
+                *((f"{place.key} (gates)", reasons.GATES) if has_gates else (f"{place.key} (cell)", reasons.CELL))
+            )
         elif is_attention(frame.layer):
-            self._miss(f"{place.key} (softmax)", ATTENTION)
+            self._miss(f"{place.key} (softmax)", reasons.ATTENTION)
 
     # Before and after the step, on the host.
 
@@ -572,11 +570,11 @@ class Measurement:
 
     def _clipping(self) -> Iterator[Clipping]:
         for optimizer in self._optimizers:
-            inner = inner_most(optimizer)
-            found = clipping_of(inner)
+            own = inner(optimizer)
+            found = clipping_of(own)
             if found:
                 of = tuple(at for at, each in enumerate(self._variables) if each.optimizer is optimizer)
-                accumulates = int(getattr(inner, "gradient_accumulation_steps", None) or 1) > 1
+                accumulates = int(getattr(own, "gradient_accumulation_steps", None) or 1) > 1
                 yield Clipping(found, of, accumulates)
 
     def _site_observations(self, rows: NDArray[np.float32], units: NDArray[np.float32]) -> Iterator[SiteObservation]:
@@ -668,11 +666,6 @@ def merged_sites(a: SiteObservation, b: SiteObservation) -> SiteObservation:
         backward=None if a.backward is None or b.backward is None else merge_backward(a.backward, b.backward),
         softmax=None if a.softmax is None or b.softmax is None else merge_softmax(a.softmax, b.softmax),
     )
-
-
-def inner_most(optimizer: Any) -> Any:
-    """Return the optimizer itself, or the one inside that scales the loss for it."""
-    return getattr(optimizer, "inner_optimizer", optimizer)
 
 
 def _of_variable(optimizer: Any, variable: Any) -> Any:
@@ -829,9 +822,9 @@ def _number(rate: Any, optimizers: Sequence[Any]) -> float:
     """Return a learning rate that is known without running anything of the user's."""
     if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule) and type(rate).__module__.startswith("keras."):
         return next(
-            (float(rate(inner_most(o).iterations)) for o in optimizers if inner_most(o)._learning_rate is rate),
+            (float(rate(inner(o).iterations)) for o in optimizers if inner(o)._learning_rate is rate),
             math.nan,
         )
-    if isinstance(rate, keras.Variable) or isinstance(rate, (int, float)):
+    if isinstance(rate, (keras.Variable, int, float)):
         return float(np.asarray(values_of(rate)[0]) if isinstance(rate, keras.Variable) else rate)
     return math.nan

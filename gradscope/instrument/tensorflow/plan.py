@@ -14,6 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
+from gradscope import reasons
+from gradscope.errors import ModelError
 from gradscope.instrument.notes import Notes
 from gradscope.instrument.tensorflow.copies import Copies, equal_bits
 from gradscope.instrument.tensorflow.definitions import Extended, UnreachableError, reachable
@@ -27,10 +29,8 @@ from gradscope.sites import LayerFilter
 
 Mode = Literal["untried", "inline", "observe"]
 
-OTHER_NOISE = "the step draws random numbers that TensorFlow keeps to itself: what is recorded is of other ones"
 
-
-class UnobservableError(Exception):
+class UnobservableError(ModelError):
     """The step cannot be looked at without being noticed; the message says why."""
 
 
@@ -64,7 +64,7 @@ class Plan:
         self.on_batches = _function_of_batches(function) if own_iterators else function
         start = function if self.on_batches is None else self.on_batches
         noted = [NotedGraph(graph, notes_of(graph) or Notes()) for graph in reachable(start.graph)]
-        said = [NotMeasured(str(model.name), OTHER_NOISE)] if self._own.random else []
+        said = [NotMeasured(str(model.name), reasons.OTHER_NOISE)] if self._own.random else []
         batch = None if self.on_batches is None else _batch(self.on_batches)
         self.measurement = Measurement(model, noted, batch, layers, said)
         self.updates = Updates(self.measurement.trained)
@@ -139,13 +139,10 @@ class Plan:
         try:
             self._observing = Extended(looked, self.measurement.tensors, keeps=False)
         except UnreachableError as error:
-            raise UnobservableError("its layers run where no output can be led out of") from error
+            raise UnobservableError(reasons.ELSEWHERE) from error
         self._observed_effects = self._observing.effects(iterators)
         if self._observed_effects.outside:
-            raise UnobservableError(
-                "its layers depend on something that the step takes or does once, such as an element of a queue, "
-                "of an iterator of its own, or a call of Python"
-            )
+            raise UnobservableError(reasons.twice(sorted(self._observed_effects.outside)))
 
 
 def own_iterators(function: Any) -> frozenset[int]:

@@ -144,7 +144,6 @@ class Recorder:
             self.recorded = self._guarded(self._numbers)
         self._seen.clear()
         self._held.clear()
-        self._feed.release()
         if self._own_seconds:
             seconds = self._our_seconds + time.perf_counter() - ended
             self.timing = Timing(self._own_seconds, seconds, self._made)
@@ -156,7 +155,6 @@ class Recorder:
             self._eager[0].close()
             self._eager = None
         self._seen.clear()
-        self._feed.release()
 
     def close(self) -> None:
         """Leave TensorFlow as it was found, and let go of what the training was fed with."""
@@ -193,6 +191,7 @@ class Recorder:
             return self._step(function, inputs, captured, run)
         finally:
             self._is_busy = False
+            self._feed.release()
             self._our_seconds += time.perf_counter() - started - (self._own_seconds - before)
 
     def _step(self, function: Any, inputs: list[Any], captured: list[Any], run: Callable[..., Any]) -> Any:
@@ -207,14 +206,14 @@ class Recorder:
         return self._from_iterator(plan, function, iterator, inputs, captured, run)
 
     def _inline(self, plan: Plan, function: Any, inputs: list[Any], captured: list[Any]) -> Any:
-        settings = plan.measurement.settings()
-        before = plan.updates.values()
+        known = self._guarded(lambda: (plan.measurement.settings(), plan.updates.values()))
         try:
             outputs, values = self._timed(lambda: plan.inline([*inputs, *captured]))
         except tf.errors.OpError as error:
             error._message = str(error.message).replace(plan.inline_name, function.function_def.signature.name)
             raise
-        self._take(plan, function, values, settings, before)
+        if known is not None:
+            self._guarded(lambda: self._take(plan, function, values, *known))
         return packed_outputs(function, outputs)
 
     def _from_iterator(
@@ -254,17 +253,16 @@ class Recorder:
                 self.batch = batch
             return self._timed(lambda: run(inputs, captured))
         self._made = self._made or plan.mode == "untried"
-        settings = plan.measurement.settings()
+        known = self._guarded(lambda: (plan.measurement.settings(), plan.updates.values()))
         tried = self._guarded(lambda: plan.try_inline([*inputs, *captured]))
-        before = plan.updates.values()
         outputs = self._timed(lambda: run(inputs, captured))
-        if tried is None:
+        if tried is None or known is None:
             return outputs
         found, values, copies = tried
 
         def judged() -> None:
             plan.judge(function, packed_outputs(function, found), outputs, copies)
-            self._take(plan, function, values, settings, before)
+            self._take(plan, function, values, *known)
 
         self._guarded(judged)
         return outputs

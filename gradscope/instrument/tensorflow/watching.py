@@ -28,7 +28,6 @@ from gradscope.instrument.tensorflow.framework import (
     keras_activations,
     keras_backend,
     tf,
-    values_of,
 )
 from gradscope.sites import places
 
@@ -327,7 +326,8 @@ class TensorFlowSurroundings:
     def replica(self) -> int:
         context = tf.distribute.get_replica_context()
         number = None if context is None else context.replica_id_in_sync_group
-        return number if isinstance(number, int) else 0
+        known = tf.get_static_value(number) if tf.is_tensor(number) else number
+        return 0 if known is None else int(known)
 
     def choke_points(self) -> Sequence[ChokePoint]:
         return _CHOKE_POINTS
