@@ -63,10 +63,12 @@ class Learning:
         reference = self.first if math.isnan(self.baseline) else self.baseline
         return self.last / reference if reference > 0 else math.nan
 
-    def evidence(self, limit: float = math.nan, *, above: bool = True) -> Evidence:
-        """Return what is left of the loss as evidence; its value is NaN where no loss is known."""
+    def evidence(self, limit: float = math.nan, *, above: bool = True) -> tuple[Evidence, ...]:
+        """Return what is left of the loss as evidence; none where no loss is known."""
+        if math.isnan(self.level):
+            return ()
         of = "loss at the start" if math.isnan(self.baseline) else "baseline loss"
-        return Evidence(f"share of the {of} that is left", self.level, limit, above, "fraction")
+        return (Evidence(f"share of the {of} that is left", self.level, limit, above, "fraction"),)
 
 
 def epoch_losses(frames: Frames) -> Floats:

@@ -77,7 +77,7 @@ def _outcome(summaries: Sequence[Summary], titles: tuple[str, str]) -> list[Text
         progress, costs = summary.progress, summary.costs
         setup, rest = costs.setup_seconds, recording_seconds(costs)
         cells = [
-            losses(summary),
+            losses(summary) or UNKNOWN,
             *(metric(name, progress.metrics[name]) if name in progress.metrics else UNKNOWN for name in names),
             f"{progress.recorded_count:,} of {progress.step_count:,}",
             f"{seconds(setup)} set-up, then {seconds(rest)}",

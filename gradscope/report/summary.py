@@ -82,6 +82,8 @@ class Progress:
         last_loss: Loss of the last recorded batch.
         baseline_loss: Loss of the best constant prediction; NaN where undefined for the loss.
         metrics: The last epoch's logs, validation included.
+        loss_known: False where no loss is known at all, as of a step that returns it under another name; first and last
+            are then NaN, which does not mean that the loss was.
     """
 
     step_count: int
@@ -91,6 +93,7 @@ class Progress:
     last_loss: float
     baseline_loss: float
     metrics: Mapping[str, float]
+    loss_known: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +190,7 @@ def _progress(frames: Frames) -> Progress:
         epoch_count=len(epochs),
         first_loss=losses[0] if losses else NAN,
         last_loss=losses[-1] if losses else NAN,
+        loss_known="loss" in logs or bool(steps["loss"].notna().any()),
         baseline_loss=baselines[-1] if baselines else NAN,
         metrics={str(key): float(value) for key, value in logs.items()},
     )

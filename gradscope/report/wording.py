@@ -15,6 +15,7 @@ from gradscope.report.summary import SiteRow, Summary
 
 UNKNOWN: Final = "–"
 _NAMES_SHOWN: Final = 3
+_STEPS_SHOWN: Final = 8
 _NAME_CELLS: Final = 32
 
 
@@ -162,7 +163,8 @@ def heading(summary: Summary) -> list[str]:
     if progress.recorded_count:
         baseline = progress.baseline_loss
         constant = "" if math.isnan(baseline) else f"   (best constant answer: {number(baseline)})"
-        lines.append(f"batch loss: {losses(summary)}{constant}")
+        if said := losses(summary):
+            lines.append(f"batch loss: {said}{constant}")
     if progress.metrics:
         lines.append("last epoch: " + ", ".join(f"{printable(k)} {metric(k, v)}" for k, v in progress.metrics.items()))
     return lines
@@ -186,7 +188,9 @@ def quoted(path: Path) -> str:
 
 
 def losses(summary: Summary) -> str:
-    """Return the loss of the first and of the last recorded batch."""
+    """Return the loss of the first and of the last recorded batch; nothing where no loss is known."""
+    if not summary.progress.loss_known:
+        return ""
     return f"{number(summary.progress.first_loss)} → {number(summary.progress.last_loss)}"
 
 
@@ -217,7 +221,9 @@ def footing(summary: Summary) -> list[str]:
     if summary.training_count > 1:
         lines.append(f"This directory holds {summary.training_count} trainings; the last is shown.")
     if summary.resumed_steps:
-        lines.append("Resumed at step " + ", ".join(f"{step:,}" for step in summary.resumed_steps) + ".")
+        at = [f"{step:,}" for step in summary.resumed_steps]
+        more = f" and {len(at) - _STEPS_SHOWN:,} more" if len(at) > _STEPS_SHOWN else ""
+        lines.append(f"Resumed at step {', '.join(at[:_STEPS_SHOWN])}{more}.")
     return lines
 
 

@@ -54,7 +54,7 @@ def linear_stack(frames: Frames, *, left: float = 0.5) -> Iterator[Finding]:
         message=f"{'The whole network' if whole else 'A part of the network'} is linear: {between}.",
         evidence=(
             Evidence("pairs of layers with nothing non-linear between them", float(len(links)), 1.0),
-            state.evidence(limit),
+            *state.evidence(limit),
         ),
         advice=those([another_function(links[0].first, "relu", "Give the hidden layers an activation function.")]),
         layers=layers,

@@ -59,7 +59,7 @@ def slow_convergence(
         evidence=(
             Evidence("largest fall in an epoch", fastest, pace, above=False, unit="fraction"),
             Evidence("share of the epochs in which the loss fell", falling, steady, unit="fraction"),
-            state.evidence(left),
+            *state.evidence(left),
         ),
         advice=those([learning_rate(frames, 10.0, "Take larger steps.")]),
     )

@@ -93,7 +93,7 @@ def _finding(
         message=message,
         evidence=(
             Evidence("median update-to-weight ratio of the kernels", typical, limit, above=too_high),
-            state.evidence(),
+            *state.evidence(),
         ),
         advice=those([learning_rate(frames, factor, "Change the learning rate towards what gives a ratio near 1e-3.")]),
     )

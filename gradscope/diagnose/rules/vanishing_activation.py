@@ -65,7 +65,7 @@ def vanishing_activation(frames: Frames, *, ratio: float = 1e-3, alike: float = 
             Evidence("spread over samples beside earlier layers", left, ratio, above=False)
             if left < ratio
             else Evidence("spread over samples beside the layer's RMS", own, alike, above=False),
-            state.evidence(),
+            *state.evidence(),
         ),
         advice=those([another_initialiser(layer, site.activation), normalise(layer)]),
         layers=tuple(weighted[column].site.layer for column in faded),

@@ -83,7 +83,7 @@ def vanishing_gradient(
     evidence += [
         Evidence("gradient RMS of its kernel", float(latest(rms)[first]), floor, above=False),
         Evidence("update-to-weight ratio", float(latest(moved)[first]), math.nan if blown_up else update, above=False),
-        state.evidence(),
+        *state.evidence(),
     ]
     yield Finding(
         rule="vanishing_gradient",

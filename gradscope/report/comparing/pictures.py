@@ -158,7 +158,7 @@ def shown_sides(comparison: Comparison) -> tuple[list[Side], list[str]]:
 
 def _last_loss(side: Side) -> float:
     loss = side.row.metrics.get("loss", side.row.batch_loss)
-    return loss if math.isfinite(loss) else math.inf
+    return loss if loss is not None and math.isfinite(loss) else math.inf
 
 
 def _drawn(name: str, frames: Frames, statistics: Sequence[Statistic]) -> Drawn:

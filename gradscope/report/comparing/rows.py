@@ -117,7 +117,9 @@ def _run_columns(comparison: Comparison) -> tuple[list[tuple[str, bool, _Text]],
         columns.append((printable(column), numeric, _param(by_column[column])))
     columns += [(printable(name), True, _metric(name)) for name in metrics[:_MOST_COLUMNS]]
     if not metrics:
-        columns.append(("batch loss", True, lambda row: metric("loss", row.batch_loss)))
+        columns.append(
+            ("batch loss", True, lambda row: UNKNOWN if row.batch_loss is None else metric("loss", row.batch_loss))
+        )
     columns.append(("steps", True, lambda row: f"{row.step_count:,}"))
     columns.append(("overhead", True, lambda row: overhead_text(row.overhead)))
     if any(row.ended is False for row in sweep.rows):

@@ -36,7 +36,7 @@ class RunRow:
         step_count: Steps trained, as far as is known.
         epoch_count: Epochs ended.
         recorded_count: Steps recorded; with none, nothing can be said of findings.
-        batch_loss: Loss of the last recorded batch.
+        batch_loss: Loss of the last recorded batch; None where no loss is known.
         metrics: The last epoch's logs, validation included.
         params: The user's own ``params``, nested ones by names with dots.
         overhead: Seconds that recording took over those of the training, set-up left out: what a limit can bound.
@@ -53,7 +53,7 @@ class RunRow:
     step_count: int
     epoch_count: int
     recorded_count: int
-    batch_loss: float
+    batch_loss: float | None
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
     params: Mapping[str, Any] = field(default_factory=dict[str, Any])
     overhead: float = NAN
@@ -75,7 +75,7 @@ def run_row(
         step_count=progress.step_count,
         epoch_count=progress.epoch_count,
         recorded_count=progress.recorded_count,
-        batch_loss=progress.last_loss,
+        batch_loss=progress.last_loss if progress.loss_known else None,
         metrics=dict(progress.metrics),
         params=flat(params),
         overhead=overhead(costs),

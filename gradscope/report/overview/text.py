@@ -67,7 +67,7 @@ def run_lines(
     rows = sweep.rows
     more = Column(("more",), [_more(row) for row in rows])
     before = [more] if any(more.cells) else []
-    names = [name for name in _METRICS if name in sweep.metric_names][:1] or ["batch_loss"]
+    names = [name for name in _METRICS if name in sweep.metric_names][:1] or _batch_loss(rows)
     names = list(dict.fromkeys([*names, *(name for name in show if name not in _ALWAYS)]))
     asked = [_column(sweep, name) for name in names]
     after = [Column(("over-", "head"), [overhead_text(row.overhead) for row in rows])]
@@ -83,6 +83,10 @@ def run_lines(
     if hidden := len(varying) - len(fitting):
         notes.append(f"No room for {_params(hidden)}: --show NAME shows one, a wider terminal or --json all.")
     return [*header, *body], notes
+
+
+def _batch_loss(rows: Iterable[RunRow]) -> list[str]:
+    return ["batch_loss"] if any(row.batch_loss is not None for row in rows) else []
 
 
 def _fitting(columns: Iterable[Column], room: int) -> list[Column]:

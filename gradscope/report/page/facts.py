@@ -46,7 +46,8 @@ def facts(summary: Summary) -> list[Fact]:
         Fact("recorded", _count(progress.recorded_count, "step")),
     ]
     if progress.recorded_count:
-        found.append(Fact("batch loss, first → last", losses(summary)))
+        if said := losses(summary):
+            found.append(Fact("batch loss, first → last", said))
         if progress.baseline_loss == progress.baseline_loss:
             found.append(Fact("best constant answer's loss", number(progress.baseline_loss)))
     found += [Fact(f"{printable(name)}, last epoch", metric(name, value)) for name, value in progress.metrics.items()]

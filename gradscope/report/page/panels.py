@@ -78,7 +78,10 @@ def _loss(frames: Frames, findings: Sequence[Finding], summary: Summary) -> Iter
     reading = "It should fall, and end well below the dotted line: the loss of the best constant answer."
     if math.isnan(summary.progress.baseline_loss):
         reading = "It should fall, steadily or with a little noise."
-    said = f"Of the recorded batches it went {losses(summary)}." if len(frames.steps) else ""
+    went = losses(summary)
+    if not went and "val_loss" not in frames.epochs:
+        return
+    said = f"Of the recorded batches it went {went}." if went and len(frames.steps) else ""
     yield PageFigure("loss", "Loss", reading, said, lambda: loss_curve(frames.steps, frames.epochs, findings))
 
 
