@@ -36,7 +36,7 @@ class Trial:
 
 
 def run(
-    waiting: deque[Trial], *, seconds: float = 90.0, jobs: int = 2, done: Callable[[Trial, outcome.Outcome], None]
+    waiting: deque[Trial], *, seconds: float = 240.0, jobs: int = 2, done: Callable[[Trial, outcome.Outcome], None]
 ) -> None:
     """Run each trial in a process of its own, several at a time, and hand each outcome to ``done``.
 

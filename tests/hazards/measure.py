@@ -32,7 +32,7 @@ from hazards.verdict import FAULTS, Verdict, same, verdict
 
 
 def verdicts(
-    programs: list[Program], *, jobs: int = 2, seconds: float = 90.0, told: Callable[[Program, Verdict], None]
+    programs: list[Program], *, jobs: int = 2, seconds: float = 240.0, told: Callable[[Program, Verdict], None]
 ) -> dict[Program, Verdict]:
     """Return the verdict on each program, and tell each as soon as it is known."""
     found: dict[Program, Verdict] = {}
@@ -70,12 +70,17 @@ def verdicts(
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", default="", help="a regular expression that the name of a row has to match")
-    parser.add_argument("--write", action="store_true", help="write the table into the README beside this file")
+    parser.add_argument(
+        "--write", action="store_true", help="keep the verdicts, and write the tables of all that are kept"
+    )
+    parser.add_argument("--rest", action="store_true", help="only rows of which no verdict is kept")
     parser.add_argument("--jobs", type=int, default=2, help="trainings at a time")
-    parser.add_argument("--seconds", type=float, default=90.0, help="limit of one training")
+    parser.add_argument("--seconds", type=float, default=240.0, help="limit of one training")
     parser.add_argument("--list", action="store_true", help="only name the rows")
     arguments = parser.parse_args()
     programs = [program for program in rows() if re.search(arguments.only, program.name)]
+    if arguments.rest:
+        programs = [program for program in programs if program not in tables.read()]
     if arguments.list:
         print("\n".join(program.name for program in programs))
         return 0
@@ -84,11 +89,11 @@ def main() -> int:
     def told(program: Program, verdict: Verdict) -> None:
         why = f" ({verdict.why})" if verdict.why else ""
         print(f"{verdict.kind:>9} {verdict.records}/{verdict.batches} {program.name}{why}", flush=True)
+        if arguments.write:
+            tables.keep({program: verdict})
 
     found = verdicts(programs, jobs=arguments.jobs, seconds=arguments.seconds, told=told)
     print(f"\n{len(found)} rows in {time.monotonic() - begun:.0f} s\n\n{tables.by_kind(found)}")
-    if arguments.write:
-        tables.write(found)
     return int(any(each.kind in FAULTS for each in found.values()))
 
 

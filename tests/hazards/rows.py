@@ -74,7 +74,7 @@ def _feeds() -> Iterator[Program]:
 def _devices() -> Iterator[Program]:
     for name in DEVICES:
         yield Program(device=name)
-    for step in ("compute_loss", "GAN"):
+    for step in ("compute_loss", "tape by hand"):
         yield Program(device="MirroredStrategy of 2", step=step)
     yield Program(device="MirroredStrategy of 1", step="@tf.function")
     yield Program(device="MirroredStrategy of 2", random="tf.random.normal")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from hazards.program import KINDS, Program
+from hazards.rows import rows
 from hazards.verdict import CHANGED, GRAPH, IN_PART, KILLED, RECORDED, REFUSED, SILENT, VERDICTS, Verdict
 
 README = Path(__file__).with_name("README.md")
-COMMAND = "python tests/hazards/measure.py --write"
+VERDICTS_FILE = Path(__file__).with_name("verdicts.csv")
 TITLES = {
     "step": "train steps",
     "random": "random sources",
@@ -62,11 +65,31 @@ def in_short(found: Mapping[Program, Verdict]) -> str:
     )
 
 
-def write(found: Mapping[Program, Verdict], path: Path = README) -> None:
-    """Put the tables between the markers of the README."""
-    text = path.read_text(encoding="utf-8")
-    blocks = {"kinds": by_kind(found), "reasons": with_reasons(found), "short": in_short(found)}
+def read() -> dict[Program, Verdict]:
+    """Return the verdicts that are kept, of the rows that there still are, in their order."""
+    kept: dict[str, Verdict] = {}
+    with contextlib.suppress(FileNotFoundError), VERDICTS_FILE.open(encoding="utf-8", newline="") as file:
+        for line in csv.DictReader(file):
+            kept[line["row"]] = Verdict(line["verdict"], line["why"], int(line["records"]), int(line["batches"]))
+    return {program: kept[program.name] for program in rows() if program.name in kept}
+
+
+def keep(found: Mapping[Program, Verdict]) -> None:
+    """Keep these verdicts beside those of rows that were measured before, and write the tables of all."""
+    together = read() | dict(found)
+    ordered = {program: together[program] for program in rows() if program in together}
+    with VERDICTS_FILE.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["row", "verdict", "records", "batches", "why"])
+        for program, verdict in ordered.items():
+            writer.writerow([program.name, verdict.kind, verdict.records, verdict.batches, verdict.why])
+    README.write_text(with_tables(README.read_text(encoding="utf-8"), ordered), encoding="utf-8")
+
+
+def with_tables(text: str, found: Mapping[Program, Verdict]) -> str:
+    """Return a text with the tables between its markers."""
+    blocks = {"short": in_short(found), "kinds": by_kind(found), "reasons": with_reasons(found)}
     for name, block in blocks.items():
         pattern = rf"(<!-- {name}: [^\n]* -->\n).*?(<!-- end -->)"
         text = re.sub(pattern, lambda match, block=block: f"{match[1]}{block}\n{match[2]}", text, flags=re.DOTALL)
-    path.write_text(text, encoding="utf-8")
+    return text

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hazards import tables
 from hazards.program import KINDS, Program
 from hazards.rows import rows
 
@@ -47,6 +48,11 @@ def test_every_value_is_tried_in_a_graph_where_a_graph_can_have_it(kind: str) ->
 
 def test_a_sample_is_of_the_table() -> None:
     assert {*SAMPLE} <= {*rows()}
+
+
+def test_the_tables_are_those_of_the_verdicts_that_are_kept() -> None:
+    written = tables.README.read_text(encoding="utf-8")
+    assert tables.with_tables(written, tables.read()) == written
 
 
 @pytest.mark.slow
