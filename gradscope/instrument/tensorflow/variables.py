@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from gradscope.instrument.tensorflow.framework import tf
-from gradscope.instrument.tensorflow.sharing import of_any_size, shared
-from gradscope.statistics.moments import SMALLEST_SAFE, difference_norm, scaled_norm
+from gradscope.instrument.tensorflow.norms import weight_and_update_norms
 
 _READING = frozenset({"ReadVariableOp", "ResourceGather", "ResourceGatherNd", "VariableShape", "VarIsInitializedOp"})
 _SIDE_EFFECTS = frozenset(
@@ -100,29 +98,7 @@ class Updates:
         )
 
     def _weight_and_update_norms(self, before: list[Any]) -> Any:
-        if not self.variables:
-            return tf.zeros((0, 2))
-        pairs = [
-            (tf.cast(old, tf.float32), tf.cast(variable, tf.float32))
-            for old, variable in zip(before, self.variables, strict=True)
-        ]
-        # One pass over each tensor, and no memory for its squares.
-        halves = [[tf.nn.l2_loss(old), tf.nn.l2_loss(new - old)] for old, new in pairs]
-        square_sums = 2.0 * tf.stack([tf.stack(row) for row in halves])
-        is_safe = (square_sums > SMALLEST_SAFE) & (square_sums < math.inf)
-        norms = tf.sqrt(square_sums)
-
-        def by_scale() -> Any:
-            norm, change = shared(_norm_unless), shared(_difference_norm_unless)
-            rows: list[Any] = []
-            for number, pair in enumerate(pairs):
-                # As vectors of any size, so that each is traced once.
-                old, new = (of_any_size(tf.reshape(x, [-1])) for x in pair)
-                safe, known = is_safe[number], norms[number]
-                rows.append(tf.stack([norm(safe[0], known[0], old), change(safe[1], known[1], new, old)]))
-            return tf.stack(rows)
-
-        return tf.cond(tf.reduce_all(is_safe), lambda: norms, by_scale)
+        return weight_and_update_norms([tf.convert_to_tensor(variable) for variable in self.variables], before)
 
     def before(self) -> list[Any]:
         """Return a copy of the weights."""
@@ -131,11 +107,3 @@ class Updates:
     def norms(self, before: list[Any]) -> Any:
         """Return weight norms before the step and norms of what it added, shape ``(variables, 2)``, float32."""
         return self._norms(before).numpy()
-
-
-def _norm_unless(is_known: Any, norm: Any, x: Any) -> Any:
-    return tf.cond(is_known, lambda: norm, lambda: scaled_norm(x))
-
-
-def _difference_norm_unless(is_known: Any, norm: Any, after: Any, before: Any) -> Any:
-    return tf.cond(is_known, lambda: norm, lambda: difference_norm(after, before))
