@@ -23,8 +23,8 @@ import tensorflow as tf
 
 from gradscope.activations.known import known_profile
 from gradscope.instrument.tensorflow.kernels import packed
+from gradscope.instrument.tensorflow.norms import square_sums, weight_and_update_norms
 from gradscope.instrument.tensorflow.sharing import shared
-from gradscope.instrument.tensorflow.variables import Updates
 from gradscope.statistics.finite import finite_site_sums
 from gradscope.statistics.finite_gradients import finite_gradients_sums
 from gradscope.sums import Limits, limits
@@ -175,10 +175,10 @@ def gradient_part(model: Any) -> Callable[[], Any]:
 def update_part(model: Any) -> Callable[[], Any]:
     """Return a call of the norms of weights and updates."""
     rng = np.random.default_rng(0)
-    after = [tf.Variable(rng.standard_normal(v.shape) * 0.05, dtype=tf.float32) for v in model.trainable_variables]
-    before = [tf.constant(v.numpy() + rng.standard_normal(v.shape).astype(np.float32) * 1e-3) for v in after]
-    updates = Updates(after)
-    return lambda: updates.norms(before)
+    after = [tf.constant(rng.standard_normal(v.shape) * 0.05, tf.float32) for v in model.trainable_variables]
+    before = [x + rng.standard_normal(x.shape).astype(np.float32) * 1e-3 for x in after]
+    function = tf.function(square_sums, autograph=False)
+    return lambda: weight_and_update_norms(after, before, function)
 
 
 def main() -> None:

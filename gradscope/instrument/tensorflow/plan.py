@@ -22,7 +22,7 @@ from gradscope.instrument.tensorflow.definitions import Extended, UnreachableErr
 from gradscope.instrument.tensorflow.effects import Effects, effects_of
 from gradscope.instrument.tensorflow.framework import definition, is_variable, tf
 from gradscope.instrument.tensorflow.measure import Measurement, NotedGraph
-from gradscope.instrument.tensorflow.updates import Updates
+from gradscope.instrument.tensorflow.norms import Updates
 from gradscope.instrument.tensorflow.watching import notes_of
 from gradscope.network import NotMeasured
 from gradscope.sites import LayerFilter

@@ -27,8 +27,8 @@ from gradscope.instrument.tensorflow import watching
 from gradscope.instrument.tensorflow.feed import Feed, can_feed
 from gradscope.instrument.tensorflow.framework import packed_outputs, step_functions, tf, traces, values_of
 from gradscope.instrument.tensorflow.measure import Measurement, NotedGraph, Settings
+from gradscope.instrument.tensorflow.norms import Updates
 from gradscope.instrument.tensorflow.plan import Plan, UnobservableError, is_training_step, own_iterators
-from gradscope.instrument.tensorflow.updates import Updates
 from gradscope.network import Network
 from gradscope.sites import LayerFilter
 
