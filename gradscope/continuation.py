@@ -12,6 +12,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any  # models and optimizers are only told from each other here
 
 from gradscope.network import Network, Variable
@@ -140,12 +141,20 @@ def _by_record(counts: tuple[int, ...], first_epoch: int, previous: Previous) ->
     zero = before if len(before) == len(counts) else (0,) * len(counts)
     start = previous.session.step if len(before) == len(counts) else 0
     by_count = [start + count - then for count, then in zip(counts, zero, strict=True) if count > 0]
-    if len(counts) == 1 and by_count:
-        return by_count[0]
     by_epoch = _by_epoch(first_epoch, previous)
-    # Of several optimizers one may be given every batch, and another each batch several times or every fifth.
-    likely = [step for step in by_count if (by_epoch or 0) <= step <= previous.last_step + 1]
+    follows = previous.last_step + 1
+    if by_epoch is not None and previous.epoch_ends:
+        # An optimizer may be given each batch several times, or every fifth: a count is held against the epoch.
+        end = by_epoch + _longest_epoch(previous)
+        likely = [step for step in by_count if by_epoch <= step < end or step == follows]
+    else:
+        likely = [step for step in by_count if len(by_count) == 1 or step <= follows]
     return max(likely, default=by_epoch)
+
+
+def _longest_epoch(previous: Previous) -> int:
+    ends = [-1, *sorted(previous.epoch_ends.values())]
+    return max(later - earlier for earlier, later in pairwise(ends))
 
 
 def _by_epoch(first_epoch: int, previous: Previous) -> int | None:

@@ -52,6 +52,8 @@ KILLED = held(recorded(25))  # in the third epoch
         pytest.param((0, 20, 60), 2, (20, 0), id="GAN: compile's own, generator, discriminator three times a batch"),
         pytest.param((0, 23, 69), 2, (23, 0), id="GAN within an epoch"),
         pytest.param((0, 4, 20), 2, (20, 0), id="GAN whose generator takes every fifth batch"),
+        pytest.param((40,), 2, (20, 0), id="one optimizer that is given each batch twice"),
+        pytest.param((25,), 1, (25, 1), id="an initial_epoch that is too early"),
         pytest.param((0, 0, 0), 0, None, id="a new GAN"),
         pytest.param((0, 0), 2, (20, 0), id="GAN whose counters were not restored"),
     ],
