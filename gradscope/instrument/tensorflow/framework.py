@@ -46,6 +46,7 @@ PRIVATE_NAMES: dict[str, tuple[Any, Sequence[str]]] = {
     "tensorflow record": (_any_record, ("could_possibly_record",)),
     "tensorflow op_def_registry": (_op_defs, ("get",)),
     "tensorflow resource_variable_ops": (_resource_variables, ("ResourceVariable",)),
+    "tensorflow replica context": (tf.distribute.ReplicaContext(None, 0), ("_replica_id_in_sync_group",)),
     "keras backend": (keras_backend, ("nn", "numpy")),
     "keras activations": (keras_activations, ("ReLU", "Mish")),
 }
@@ -85,6 +86,17 @@ def operation_kind(type_name: str) -> Any:
 def is_taped() -> bool:
     """Return whether a gradient tape may be looking at what runs now."""
     return bool(_any_record.could_possibly_record())
+
+
+def replica_number() -> int:
+    """Return the number of the replica that is being traced, or runs; 0 outside of replicas.
+
+    The public name makes an operation of it.
+    """
+    context = tf.distribute.get_replica_context()
+    number = getattr(context, "_replica_id_in_sync_group", 0)
+    known = tf.get_static_value(number) if tf.is_tensor(number) else number
+    return 0 if known is None else int(known)
 
 
 def packed_outputs(function: Any, flat: Sequence[Any]) -> Any:

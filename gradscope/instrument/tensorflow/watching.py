@@ -27,6 +27,7 @@ from gradscope.instrument.tensorflow.framework import (
     is_taped,
     keras_activations,
     keras_backend,
+    replica_number,
     tf,
 )
 from gradscope.sites import places
@@ -324,10 +325,7 @@ class TensorFlowSurroundings:
         return 0 if tf.executing_eagerly() else tf.compat.v1.get_default_graph().num_operations()
 
     def replica(self) -> int:
-        context = tf.distribute.get_replica_context()
-        number = None if context is None else context.replica_id_in_sync_group
-        known = tf.get_static_value(number) if tf.is_tensor(number) else number
-        return 0 if known is None else int(known)
+        return replica_number()
 
     def choke_points(self) -> Sequence[ChokePoint]:
         return _CHOKE_POINTS
