@@ -90,6 +90,18 @@ def test_the_table_of_rules_is_what_their_docstrings_say(pytestconfig: pytest.Co
     assert block("rules")[2] == written, "the README differs from the rules; --update-golden rewrites it"
 
 
+def test_the_hazards_that_it_counts_are_those_that_were_measured(pytestconfig: pytest.Config) -> None:
+    measured = re.search(
+        r"<!-- short: [^\n]* -->\n(.*?)<!-- end -->",
+        (ROOT / "tests" / "hazards" / "README.md").read_text(encoding="utf-8"),
+        re.DOTALL,
+    )
+    assert measured is not None
+    if pytestconfig.getoption("--update-golden"):
+        rewrite("hazards", measured[1])
+    assert block("hazards")[2] == measured[1], "the README differs from the hazards'; --update-golden rewrites it"
+
+
 def test_every_check_before_training_is_named() -> None:
     checks = {path.stem for path in (ROOT / "gradscope" / "inspection" / "checks").glob("[a-z]*.py")}
     told = README.read_text(encoding="utf-8").partition("**Before training**")[2].partition("\n- **")[0]

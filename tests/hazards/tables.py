@@ -11,7 +11,7 @@ from pathlib import Path
 
 from hazards.program import KINDS, Program
 from hazards.rows import rows
-from hazards.verdict import CHANGED, GRAPH, IN_PART, KILLED, RECORDED, REFUSED, SILENT, VERDICTS, Verdict
+from hazards.verdict import CHANGED, GRAPH, IN_PART, KILLED, NO_PREMISE, RECORDED, REFUSED, SILENT, VERDICTS, Verdict
 
 README = Path(__file__).with_name("README.md")
 VERDICTS_FILE = Path(__file__).with_name("verdicts.csv")
@@ -56,12 +56,16 @@ def with_reasons(found: Mapping[Program, Verdict]) -> str:
 
 
 def in_short(found: Mapping[Program, Verdict]) -> str:
-    """Return a sentence with the counts."""
+    """Return a sentence with the counts, which says how many rows are measured where not all are."""
     counts = Counter(verdict.kind for verdict in found.values())
+    total = len(rows())
+    of_all = (
+        f"Of {total} programs" if len(found) == total else f"Of {total} programs {len(found)} are measured; of these"
+    )
     return (
-        f"Of {len(found)} programs {counts[RECORDED]} are recorded in full, {counts[IN_PART]} in part and "
-        f"{counts[REFUSED]} not, with the reason; {counts[CHANGED]} are changed, {counts[GRAPH]} the same by another "
-        f"graph, {counts[KILLED]} end, and of {counts[SILENT]} nothing is recorded nor said."
+        f"{of_all} {counts[RECORDED]} are recorded in full, {counts[IN_PART]} in part and {counts[REFUSED]} not, with "
+        f"the reason; {counts[CHANGED]} are changed, {counts[GRAPH]} the same by another graph, {counts[KILLED]} end, "
+        f"of {counts[SILENT]} nothing is recorded nor said, and {counts[NO_PREMISE]} are not the same twice without it."
     )
 
 
