@@ -6,6 +6,7 @@ noted or not. What is measured of them, and under which key, is decided later.
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Any, Literal  # tensors and layers are Any: Keras and TensorFlow ship no types
@@ -19,7 +20,7 @@ class Frame:
     """A layer, or an operation of a functional graph, while it is being called.
 
     Attributes:
-        layer: The layer.
+        reference: The layer, which notes do not keep alive: a graph may outlive its model.
         parent: The frame in which it is called.
         mask: Keras' mask of its input.
         hidden: True where nothing inside is to be taken.
@@ -29,7 +30,7 @@ class Frame:
         outputs: What it returned, flat.
     """
 
-    layer: Any
+    reference: weakref.ref[Any]
     parent: Frame | None
     mask: Any
     hidden: bool
@@ -37,6 +38,11 @@ class Frame:
     start: int
     end: int = -1
     outputs: list[Any] = field(default_factory=list[Any])
+
+    @property
+    def layer(self) -> Any:
+        """The layer; None where it is gone."""
+        return self.reference()
 
 
 @dataclass(eq=False, slots=True)
@@ -99,10 +105,18 @@ class Loss:
 
 @dataclass(eq=False, slots=True)
 class InnerCall:
-    """A traced function that is called inside the trace: the operation that calls it, and what it is."""
+    """A traced function that is called inside the trace: the operation that calls it, and what it is.
+
+    Notes keep no function alive: a graph may outlive its function, and would then keep all of a model.
+    """
 
     operation: Any
-    function: Any
+    reference: weakref.ref[Any]
+
+    @property
+    def function(self) -> Any:
+        """The function; it lives as long as what calls it."""
+        return self.reference()
 
 
 @dataclass(eq=False)
@@ -119,7 +133,7 @@ class Notes:
         losses: What `compute_loss` returned while training.
         calls: Functions called inside.
         nested: Functions called at any depth, in loops and branches too.
-        elsewhere: Layers that apply functions in a loop, a branch or a function of its own inside this trace.
+        elsewhere: Calls of layers that apply functions in a loop, a branch or a function of its own inside this trace.
         failures: What went wrong while noting.
         outer: The notes of the trace inside which this one is made.
     """
@@ -132,8 +146,8 @@ class Notes:
     rates: dict[int, Any] = field(default_factory=dict[int, Any])
     losses: list[Loss] = field(default_factory=list[Loss])
     calls: list[InnerCall] = field(default_factory=list[InnerCall])
-    nested: list[Any] = field(default_factory=list[Any])
-    elsewhere: list[Any] = field(default_factory=list[Any])
+    nested: list[weakref.ref[Any]] = field(default_factory=list[weakref.ref[Any]])
+    elsewhere: list[Frame] = field(default_factory=list[Frame])
     failures: list[Exception] = field(default_factory=list[Exception])
     outer: Notes | None = None
 
@@ -142,8 +156,13 @@ class Notes:
         self.applications.append(application)
         outer = self.outer
         while outer is not None:
-            outer.elsewhere.append(application.frame.layer)
+            outer.elsewhere.append(application.frame)
             outer = outer.outer
+
+    @property
+    def functions(self) -> list[Any]:
+        """The functions called at any depth."""
+        return [function for reference in self.nested for function in [reference()] if function is not None]
 
     @property
     def trains(self) -> bool:

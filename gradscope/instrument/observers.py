@@ -16,6 +16,7 @@ import functools
 import inspect
 import threading
 import types
+import weakref
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -180,7 +181,7 @@ def _opened(surroundings: Surroundings, notes: Notes, layer: Any, arguments: tup
     parent = _THREAD.frames[-1] if _THREAD.frames else None
     hidden = is_recurrent(layer) or (parent is not None and parent.hidden)
     mask = getattr(arguments[0], "_keras_mask", None) if arguments else None
-    frame = Frame(layer, parent, mask, hidden, surroundings.replica(), surroundings.position())
+    frame = Frame(weakref.ref(layer), parent, mask, hidden, surroundings.replica(), surroundings.position())
     notes.frames.append(frame)
     return frame
 
@@ -240,6 +241,11 @@ def _applied(surroundings: Surroundings, frame: Frame, attribute: str, function:
 
 def _function_of_first(function: Any, others: tuple[Any, ...], keywords: Mapping[str, Any], z: Any) -> Any:
     return function(z, *others, **keywords)
+
+
+def _call_of_first(layer: weakref.ref[Any], others: tuple[Any, ...], keywords: Mapping[str, Any], z: Any) -> Any:
+    found = layer()
+    return found.call(z, *others, **keywords)
 
 
 def _noted(
@@ -323,7 +329,7 @@ def _take_output(
             "layer",
             function_name(layer),
             "",
-            functools.partial(_function_of_first, layer.call, arguments[1:], keywords),
+            functools.partial(_call_of_first, weakref.ref(layer), arguments[1:], keywords),
             arguments[0],
             tensor,
             keywords=keywords,

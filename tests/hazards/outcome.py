@@ -133,7 +133,8 @@ def graphs_of(model: Any) -> Iterator[tuple[str, dict[str, int], str]]:
     for function in _functions(model):
         for concrete in function._list_all_concrete_functions():
             definition = concrete.graph.as_graph_def()
-            nodes = [(node.op, node.name) for node in definition.node]
+            # What stands for a captured tensor bears the number that the process gave that tensor.
+            nodes = [(n.op, _unnumbered(n.name, "/") if n.op == "Placeholder" else n.name) for n in definition.node]
             for inner in definition.library.function:
                 nodes += [(node.op, f"{_unnumbered(inner.signature.name)}/{node.name}") for node in inner.node_def]
             kinds = dict(sorted(Counter(kind for kind, _ in nodes).items()))
@@ -144,9 +145,9 @@ def graphs_of(model: Any) -> Iterator[tuple[str, dict[str, int], str]]:
             )
 
 
-def _unnumbered(name: str) -> str:
-    """Return the name of a function without the numbers that count all functions of the process."""
-    return re.sub(r"_\d+", "", name)
+def _unnumbered(name: str, before: str = "_") -> str:
+    """Return a name without the numbers that count all functions, or all tensors, of the process."""
+    return re.sub(rf"(^|{before})\d+", "", name)
 
 
 def _functions(model: Any) -> list[Any]:

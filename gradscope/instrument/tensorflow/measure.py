@@ -298,7 +298,7 @@ class Measurement:
         owner: dict[int, tuple[Place, Any]] = {}
         for place in [*self._places, Place(self._model, "")]:
             for variable in own_variables(place.layer):
-                for identity in (variable, *values_of(variable)):
+                for identity in (variable, getattr(variable, "_value", None), *values_of(variable)):
                     owner.setdefault(id(identity), (place, variable))
         latest: dict[int, dict[int, GivenGradient]] = {}
         for given in [
@@ -359,7 +359,7 @@ class Measurement:
         for each in noted:
             for frame in each.notes.frames:
                 self._note_closed(frame)
-            elsewhere = list(each.notes.elsewhere)
+            elsewhere = [frame.layer for frame in each.notes.elsewhere]
             if each.graph is not None:
                 elsewhere += nested_functions(each.graph, each.notes)
                 for layer, name in basic_functions(each.graph, each.notes):

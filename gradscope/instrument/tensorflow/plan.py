@@ -160,7 +160,7 @@ def own_iterators(function: Any) -> frozenset[int]:
 def _function_of_batches(function: Any) -> Any:
     """Return the function of a single batch that a function of an iterator calls; None where it calls none."""
     notes = notes_of(function.graph)
-    for inner in reversed([] if notes is None else notes.nested):
+    for inner in reversed([] if notes is None else notes.functions):
         noted = notes_of(inner.graph)
         inputs = inner.inputs[: len(inner.inputs) - len(inner.captured_inputs)]
         if (
@@ -184,7 +184,7 @@ def is_training_step(function: Any) -> bool:
     notes = notes_of(function.graph)
     if notes is None:
         return False
-    return notes.trains or any(_trains(inner) for each in notes.nested for inner in [notes_of(each.graph)] if inner)
+    return notes.trains or any(_trains(inner) for each in notes.functions for inner in [notes_of(each.graph)] if inner)
 
 
 def _batch(function: Any) -> tuple[list[Any], Any]:

@@ -203,7 +203,7 @@ def _note_call(function: Any, outputs: Any) -> None:
     notes, inner = _made_notes(graph) if _WATCHED else notes_of(graph), notes_of(function.graph)
     outer = notes
     while inner is not None and outer is not None:
-        outer.nested.append(function)
+        outer.nested.append(weakref.ref(function))
         outer = outer.outer
     if notes is None or inner is None:
         return
@@ -213,7 +213,7 @@ def _note_call(function: Any, outputs: Any) -> None:
         operation = graph.get_operations()[-1]
     while operation.type in ("Identity", "IdentityN") and operation.inputs:
         operation = operation.inputs[0].op
-    notes.calls.append(InnerCall(operation, function))
+    notes.calls.append(InnerCall(operation, weakref.ref(function)))
 
 
 def _differentiating(differentiate: Callable[..., Any]) -> Callable[..., Any]:
@@ -290,13 +290,13 @@ def carry_notes(noted: Any, trace: Any, caller: Any) -> bool:
     notes.rates = {key: carried(rate) for key, rate in notes.rates.items()}
     for loss in notes.losses:
         loss.value, loss.labels, loss.weights = carried(loss.value), carried(loss.labels), carried(loss.weights)
-    notes.calls = [InnerCall(trace.graph.get_operation_by_name(c.operation.name), c.function) for c in notes.calls]
+    notes.calls = [InnerCall(trace.graph.get_operation_by_name(c.operation.name), c.reference) for c in notes.calls]
     setattr(trace.graph, _NOTES, notes)
     if caller is not trace:
         name = trace.function_def.signature.name
-        around = Notes(nested=[trace])
+        around = Notes(nested=[weakref.ref(trace)])
         around.calls = [
-            InnerCall(operation, trace)
+            InnerCall(operation, weakref.ref(trace))
             for operation in caller.graph.get_operations()
             if operation.type in ("PartitionedCall", "StatefulPartitionedCall") and operation.get_attr("f").name == name
         ]
