@@ -154,7 +154,9 @@ def strided(count: Tensor | int, step: Tensor | int, phase: Tensor | int) -> tup
     """
     first = ops.cast(phase, "int32") % step
     rows = first + step * ops.arange(_quotient_up(count, step), dtype="int32")
-    return ops.minimum(rows, ops.maximum(count - 1, 0)), rows < count
+    # Of two ints Keras makes its default float, in which large ones may not be held.
+    last = max(count - 1, 0) if isinstance(count, int) else ops.maximum(count - 1, 0)
+    return ops.minimum(rows, last), rows < count
 
 
 @functools.lru_cache(maxsize=256)

@@ -22,10 +22,8 @@ import numpy as np
 import tensorflow as tf
 
 from gradscope.activations.known import known_profile
-from gradscope.instrument.tensorflow.kernels import packed
 from gradscope.instrument.tensorflow.norms import square_sums, weight_and_update_norms
-from gradscope.instrument.tensorflow.sharing import shared
-from gradscope.statistics.finite import finite_site_sums
+from gradscope.statistics.finite import SiteTensors, finite_sites_sums
 from gradscope.statistics.finite_gradients import finite_gradients_sums
 from gradscope.sums import Limits, limits
 
@@ -136,18 +134,9 @@ def site_part(subject: Subject) -> Callable[[], Any]:
             tensors.append((z, a, dz, bounds))
 
     def statistics_of(given: Any, phase: Any) -> Any:
-        kernel = shared(packed(finite_site_sums))
-        rows: list[Any] = []
-        units: list[Any] = []
-        for (z, a, dz), (_, _, _, bounds) in zip(given, tensors, strict=True):
-            at_most = None
-            if bounds is not None:
-                at_most = Limits(*(tf.constant(b, tf.float32) if np.isfinite(b) else b for b in bounds))
-            scales: Any = {"samples": tf.constant(64.0), "loss_scale": tf.constant(1.0)}
-            row, by_unit = kernel(z, a, at_most, backward=dz, phase=phase, unit_axis=-1, **scales)
-            rows.append(row)
-            units.append(by_unit)
-        return tf.stack(rows), tf.concat(units, 0)
+        sites = [SiteTensors(z, a, bounds, dz) for (z, a, dz), (_, _, _, bounds) in zip(given, tensors, strict=True)]
+        sums = finite_sites_sums(sites, samples=tf.constant(64.0), phase=phase)
+        return tf.stack([*sums.activation, *sums.backward]), tf.stack(list(sums.units))
 
     given = [(z, a, dz) for z, a, dz, _ in tensors]
     function = tf.function(statistics_of, autograph=False)

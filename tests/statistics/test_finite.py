@@ -16,7 +16,7 @@ from gradscope.errors import ShapeError
 from gradscope.rows import activation_row, gradient_row, mean_abs
 from gradscope.schema import ACTIVATIONS
 from gradscope.statistics.activations import SiteSums, site_sums
-from gradscope.statistics.finite import finite_gradient_sums, finite_site_sums
+from gradscope.statistics.finite import SiteTensors, finite_gradient_sums, finite_site_sums, finite_sites_sums
 from gradscope.statistics.gradients import gradient_sums
 from gradscope.sums import ActivationSums, BackwardSums, GradientSums, Host, Limits, UnitSums, decoded
 
@@ -164,6 +164,64 @@ def test_a_graph_of_unknown_sizes_gives_the_same_as_eager_tensors() -> None:
         inside = traced(z[:size], tf.constant(33))
         outside = finite_site_sums(z[:size], tf.nn.relu(z[:size]), LIMITS["relu"], backward=z[:size], phase=33)
         assert_agree(inside, outside, z, z)
+
+
+@settings(max_examples=15, deadline=None)
+@given(
+    kinds=st.lists(
+        st.tuples(
+            st.sampled_from([(6, 3), (6, 5), (2, 3, 3), (64, 16, 16, 8)]),
+            st.sampled_from([None, *(limits for name, limits in LIMITS.items() if name != "per unit")]),
+            st.booleans(),
+            st.booleans(),
+        ),
+        min_size=1,
+        max_size=5,
+    ),
+    phase=st.integers(0, 40),
+    known=st.booleans(),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_sites_side_by_side_give_what_each_gives_alone(
+    kinds: list[tuple[tuple[int, ...], Limits | None, bool, bool]], phase: int, known: bool, seed: int
+) -> None:
+    random = np.random.default_rng(seed)
+    sites: list[SiteTensors] = []
+    for shape, limits, same, backward in kinds:
+        z, a, dz = (tf.constant(random.normal(size=shape) * 10.0 ** random.integers(-9, 9), tf.float32) for _ in "zad")
+        sites.append(SiteTensors(z, None if same else a, limits, dz if backward else None))
+    samples = np.arange(1.0, 1.0 + len(sites), dtype=np.float32)
+    tensors = [(site.z, site.a, site.backward) for site in sites]
+
+    def together(given: Any) -> Any:
+        of = [SiteTensors(z, a, site.limits, dz) for (z, a, dz), site in zip(given, sites, strict=True)]
+        return finite_sites_sums(of, samples=samples, loss_scale=8.0, phase=phase)
+
+    if known:
+        sums = together(tensors)
+    else:
+        specs = [[x if x is None else tf.TensorSpec([None] * x.shape.rank, x.dtype) for x in each] for each in tensors]
+        sums = tf.function(together, autograph=False).get_concrete_function(specs)([[*each] for each in tensors])
+    ends = np.cumsum([site.z.shape[-1] for site in sites])
+    for at, (site, end) in enumerate(zip(sites, ends, strict=True)):
+        a = site.z if site.a is None else site.a
+        own = SiteSums(
+            ActivationSums(*(field[at] for field in sums.activation)),
+            UnitSums(*(field[end - site.z.shape[-1] : end] for field in sums.units)),
+            None if site.backward is None else BackwardSums(*(field[at] for field in sums.backward)),
+        )
+        common: dict[str, Any] = {"backward": site.backward, "samples": samples[at], "loss_scale": 8.0, "phase": phase}
+        assert_agree(own, site_sums(site.z, a, site.limits, **common), site.z, a)
+        assert np.isnan(sums.backward.entries[at]) == (site.backward is None)
+
+
+@pytest.mark.parametrize("at", range(3))
+def test_of_sites_side_by_side_only_the_one_that_is_not_finite_says_so(at: int) -> None:
+    tensors = [np.ones((6, 4), np.float32) for _ in range(3)]
+    tensors[at][3, 2] = NAN
+    sums = finite_sites_sums([SiteTensors(tf.constant(x), None, LIMITS["relu"], tf.constant(x)) for x in tensors])
+    for counts in (sums.activation.nonfinite_count, sums.backward.nonfinite_count):
+        assert np.isnan(counts).tolist() == [k == at for k in range(3)]
 
 
 @settings(max_examples=60, deadline=None)
