@@ -31,9 +31,7 @@ import gradscope
 from gradscope import GradScope, journal
 from gradscope.instrument.tensorflow import measure, recorder
 from gradscope.instrument.tensorflow.framework import ConcreteFunction, func_graphs, imperative_gradients
-from gradscope.instrument.tensorflow.kernels import packed
-from gradscope.instrument.tensorflow.sharing import shared
-from gradscope.statistics.finite import finite_site_sums as site_sums
+from gradscope.statistics.finite import finite_sites_sums
 from gradscope.store.event_sink import EventFileSink
 
 SAVING = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # of Keras, by NumPy
@@ -123,21 +121,20 @@ def raising(message: str) -> Callable[..., Any]:
 
 def fails_when_it_runs(*arguments: Any, **keywords: Any) -> Any:
     tf.debugging.assert_less(1.0, 0.0, "a kernel that fails when it runs")
-    return site_sums(*arguments, **keywords)
+    return finite_sites_sums(*arguments, **keywords)
 
 
-KERNELS = measure._KERNELS[True]
 FAULTS = {
     "a kernel that fails while it is traced": (
-        KERNELS,
-        "_finite",
+        measure,
+        "finite_sites_sums",
         raising("out of ideas"),
         "RuntimeError: out of ideas",
     ),
     "a kernel that fails when it runs": (
-        KERNELS,
-        "_finite",
-        shared(packed(fails_when_it_runs)),
+        measure,
+        "finite_sites_sums",
+        fails_when_it_runs,
         "a kernel that fails when it runs",
     ),
     "decoding": (measure, "decoded", raising("no such field"), "no such field"),
@@ -169,7 +166,7 @@ def test_a_failure_while_recording_warns_once_and_changes_nothing(
 def test_where_warnings_are_errors_the_cause_is_printed_and_the_training_goes_on(
     bare: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(KERNELS, "_finite", raising("out of ideas"))
+    monkeypatch.setattr(measure, "finite_sites_sums", raising("out of ideas"))
     assert differences(state(train, [GradScope(schedule=1, quiet=True)]), bare) == []
     assert capsys.readouterr().err.count("out of ideas") == 1
 
@@ -190,7 +187,7 @@ def test_a_failure_at_the_first_step_of_a_model_that_nothing_has_built_changes_n
         return trained(compiled(Unbuilt()), callbacks)
 
     bare = state(train, [])
-    monkeypatch.setattr(KERNELS, "_finite", raising("out of ideas"))
+    monkeypatch.setattr(measure, "finite_sites_sums", raising("out of ideas"))
     with pytest.warns(UserWarning, match="out of ideas"):
         assert differences(state(train, [GradScope(schedule=1, quiet=True)]), bare) == []
 
@@ -243,7 +240,7 @@ def test_ctrl_c_while_the_statistics_are_traced_leaves_nothing_behind(monkeypatc
     def kernel(*arguments: Any, **keywords: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(KERNELS, "_finite", kernel)
+    monkeypatch.setattr(measure, "finite_sites_sums", kernel)
     assert differences(state(interrupted(1), [GradScope(schedule=1)]), bare) == []
 
 

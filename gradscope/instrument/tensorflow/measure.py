@@ -42,7 +42,7 @@ from gradscope.sites import (
     unit_axes,
 )
 from gradscope.statistics.activations import histogram_sample, site_sums, softmax_sums
-from gradscope.statistics.finite import finite_site_sums
+from gradscope.statistics.finite import SiteTensors, finite_sites_sums
 from gradscope.statistics.finite_gradients import finite_gradients_sums
 from gradscope.statistics.gradients import gradient_sums, touched_row_sums
 from gradscope.sums import (
@@ -472,7 +472,7 @@ class Measurement:
         rows: list[Any] = []
         unit_rows: list[Any] = []
         for_histograms: list[tuple[Any, dict[str, Any]]] = []
-        kernels = _KERNELS[self._finite]
+        finite: dict[int, tuple[SiteTensors, Any]] = {}
         for each in self._sites:
             bounds = each.bounds
             if isinstance(each.place.layer, keras.layers.PReLU):
@@ -482,14 +482,22 @@ class Measurement:
                 backward = _joined_backward(part, values) if each.has_backward else None
                 mask = None if part.mask is None else values[part.mask]
                 factor = tf.cast(samples[min(replica, len(samples) - 1)], tf.float32) * len(each.parts)
-                row, by_unit = kernels.of_site(
-                    z, a, bounds, backward, mask, each, samples=factor, loss_scale=scales[0], phase=number
-                )
                 softmax = _softmax(part.application, a, mask, values) if each.has_softmax else None
-                rows.append(tf.concat([row, filled(SoftmaxSums, softmax)], axis=0))
-                if each.has_units:
-                    unit_rows.append(by_unit)
+                row, by_unit = None, None
+                if self._finite and mask is None and each.keeps_shape and each.has_units:
+                    tensors = SiteTensors(z, None if a is z else a, bounds, backward, each.axis)
+                    finite[len(rows)] = tensors, factor
+                else:
+                    row, by_unit = _KERNELS.of_site(
+                        z, a, bounds, backward, mask, each, samples=factor, loss_scale=scales[0], phase=number
+                    )
+                rows.append((row, filled(SoftmaxSums, softmax)))
+                unit_rows.append(by_unit if each.has_units else None)
                 for_histograms.append((a, {"mask": mask, "phase": number, "unit_axis": each.axis}))
+        for index, (row, by_unit) in _side_by_side(finite, scales[0], number):
+            rows[index], unit_rows[index] = (row, rows[index][1]), by_unit
+        joined = [tf.concat([row, softmax], axis=0) for row, softmax in rows]
+        units = [by_unit for by_unit in unit_rows if by_unit is not None]
         losses = [tf.cast(tf.reshape(values[loss], ()), tf.float32) for loss, _, _ in self._losses]
         rate = (
             tf.cast(tf.reshape(values[self._rate.number], ()), tf.float32)
@@ -498,10 +506,10 @@ class Measurement:
         )
         loss = tf.add_n(losses) if losses else tf.constant(math.nan)
         return {
-            "sites": tf.stack(rows) if rows else tf.zeros((0, 0)),
-            "units": tf.concat(unit_rows, 0) if unit_rows else tf.zeros((0,)),
+            "sites": tf.stack(joined) if joined else tf.zeros((0, 0)),
+            "units": tf.concat(units, 0) if units else tf.zeros((0,)),
             **_histogram_outputs(_HISTOGRAM_SAMPLE, for_histograms, histograms),
-            "gradients": self._gradient_sums(values, scales, kernels),
+            "gradients": self._gradient_sums(values, scales),
             "step": tf.stack([loss, rate, tf.cast(tf.add_n(samples), tf.float32)]),
         }
 
@@ -522,7 +530,7 @@ class Measurement:
         tensors = tensors or [values[part.a[0]] for each in self._sites[:1] for part in each.parts]
         return [tf.shape(tensor)[0] for tensor in tensors if tensor.shape.rank] or [tf.constant(0)]
 
-    def _gradient_sums(self, values: Sequence[Any], scales: Any, kernels: _Kernels) -> Any:
+    def _gradient_sums(self, values: Sequence[Any], scales: Any) -> Any:
         order = {id(optimizer): at for at, optimizer in enumerate(self._optimizers)}
         rows: list[Any] = []
         finite: dict[int, tuple[Any, tuple[int, ...] | None]] = {}
@@ -542,7 +550,7 @@ class Measurement:
                 gradient = dense[0] if len(dense) == 1 else tf.add_n(dense)
                 gradient = tf.ensure_shape(gradient, shape)  # behind a loop the tape does not know it
                 finite[len(rows)] = gradient, each.axes
-                rows.append(None if self._finite else kernels.of_gradient(*unit_matrix(gradient, each.axes)))
+                rows.append(None if self._finite else _KERNELS.of_gradient(*unit_matrix(gradient, each.axes)))
         if self._finite and finite:
             together = finite_gradients_sums(*zip(*finite.values(), strict=True))
             for index, row in zip(finite, tf.unstack(tf.stack(list(together), axis=1), len(finite)), strict=True):
@@ -625,12 +633,13 @@ class _Place:
 
 
 class _Kernels:
-    """The kernels of one trace, each shared among all tensors of one rank."""
+    """The general kernels, each shared among all tensors of one rank: in one process they are traced once.
 
-    def __init__(self, *, finite: bool) -> None:
-        self._is_finite = finite
-        self._general, self._finite = shared(packed(site_sums)), shared(packed(finite_site_sums))
-        self._reshaping = shared(packed(reshaping_sums))
+    They know nothing of a model.
+    """
+
+    def __init__(self) -> None:
+        self._general, self._reshaping = shared(packed(site_sums)), shared(packed(reshaping_sums))
         self.of_gradient = shared(stacked(gradient_sums))
 
     def of_site(
@@ -648,14 +657,28 @@ class _Kernels:
                     for bound in bounds
                 )
             )
-        if self._is_finite and mask is None:
-            return self._finite(z, None if a is z else a, bounds, backward=backward, unit_axis=axis, **settings)
         return self._general(z, a, bounds, backward=backward, mask=mask, unit_axis=axis, **settings)
 
 
-# One trace of a kernel serves every training of the process: they know nothing of a model.
-_KERNELS = {finite: _Kernels(finite=finite) for finite in (True, False)}
+_KERNELS = _Kernels()
 _HISTOGRAM_SAMPLE = shared(histogram_sample)
+
+
+def _side_by_side(
+    sites: dict[int, tuple[SiteTensors, Any]], loss_scale: Any, number: Any
+) -> Iterator[tuple[int, tuple[Any, Any]]]:
+    """Yield the sums of each site as one tensor, and those by unit as another, by its place."""
+    if not sites:
+        return
+    tensors, factors = zip(*sites.values(), strict=True)
+    sums = finite_sites_sums(tensors, samples=tf.stack(factors), loss_scale=loss_scale, phase=number)
+    rows = tf.stack([*sums.activation, *sums.backward], axis=1)
+    by_unit = tf.stack(list(sums.units))
+    start = 0
+    for at, (index, (site, _)) in enumerate(sites.items()):
+        end = start + (1 if site.z.shape.rank == 1 else site.z.shape[site.unit_axis])
+        yield index, (rows[at], tf.reshape(by_unit[:, start:end], [-1]))
+        start = end
 
 
 def merged_sites(a: SiteObservation, b: SiteObservation) -> SiteObservation:
