@@ -24,10 +24,10 @@ def optimizers(model: Any) -> list[Any]:
         >>> [type(optimizer).__name__ for optimizer in optimizers(model)]
         ['SGD', 'Adam']
     """
-    own = getattr(model, "optimizer", None)
+    own: Any = getattr(model, "optimizer", None)
     seen: set[int] = set()
-    found = [each for value in (own, vars(model)) for each in _within(value, seen)]
-    for layer in getattr(model, "_flatten_layers", lambda **_: ())(include_self=False):
+    found = [*_within([own, vars(model)], seen)]
+    for layer in model._flatten_layers(include_self=False):
         if isinstance(layer, keras.Model):
             found += _within([getattr(layer, "optimizer", None), vars(layer)], seen)
     return found

@@ -312,6 +312,8 @@ def _start(record: Session) -> bytes:
 
 def _text(tag: str, record: Any, writing: Writing) -> tuple[list[Any], Writing]:
     body = {f.name: getattr(record, f.name) for f in dataclasses.fields(record) if f.name not in ("step", "wall_time")}
+    if not body.get("counts", True):
+        del body["counts"]  # of a model whose optimizers do not count
     if "costs" in body:
         body["costs"] = dataclasses.asdict(body["costs"])
     return _string(tag, lossless_json.to_json(body), writing)

@@ -43,7 +43,7 @@ def previous_of(records: Iterable[Record]) -> Previous | None:
 def after(previous: Previous | None, record: Record) -> Previous | None:
     """Return what is held once ``record`` is written too."""
     if isinstance(record, Session):
-        ends = {} if previous is None else previous.epoch_ends
+        ends: Mapping[int, int] = {} if previous is None else previous.epoch_ends
         network = None if previous is None else previous.network
         kept = {epoch: step for epoch, step in ends.items() if step < record.step}
         return Previous(record, record.step, network, kept)
