@@ -57,7 +57,7 @@ class Bench:
 
     def owned(self, thing: Any) -> Any:
         """Return a thing that has ``variables``, such as an optimizer, and compare them after the training."""
-        self.keep(type(thing).__name__, lambda: [np.asarray(v) for v in thing.variables])
+        self.keep(type(thing).__name__, lambda: [array_of(v) for v in thing.variables])
         return thing
 
     def value(self, value: Any) -> Any:
@@ -118,9 +118,15 @@ def plain(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return repr([plain(inner) for inner in value])
     if isinstance(value, (tf.Tensor, tf.Variable, keras.Variable, np.ndarray, np.generic)):
-        array = np.asarray(value)
+        array = array_of(value)
         return f"{array.dtype}{array.shape} {hashlib.md5(array.tobytes()).hexdigest()[:12]}"
     return repr(value)
+
+
+def array_of(value: Any) -> Any:
+    """Return a tensor, a variable or an array as an array; of bfloat16 too, which NumPy itself cannot ask for."""
+    inner = value.value if isinstance(value, keras.Variable) else value
+    return inner.numpy() if hasattr(inner, "numpy") else np.asarray(inner)
 
 
 def random_state() -> dict[str, str]:

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from hazards.bench import Bench, L, X, Y, mlp
+from hazards.bench import Bench, L, X, Y, array_of, mlp
 from hazards.devices import DEVICES
 from hazards.effects import EFFECTS
 from hazards.errors import ERRORS
@@ -229,7 +229,9 @@ def state_of(trained: Trained) -> dict[str, Any]:
     """Return the arrays and logs that a training decides, by name."""
     model = trained.model
     variables = [*model.variables, *model.metrics_variables]
-    arrays = {f"{number} {variable.path}": np.asarray(variable) for number, variable in enumerate(variables)}
+    arrays = {f"{number} {variable.path}": array_of(variable) for number, variable in enumerate(variables)}
     for number, history in enumerate(trained.histories):
-        arrays |= {f"fit {number} {name}": np.array(values) for name, values in history.items()}
+        arrays |= {
+            f"fit {number} {name}": np.array([float(value) for value in values]) for name, values in history.items()
+        }
     return arrays

@@ -69,13 +69,18 @@ def tf_stateless(bench: Bench) -> Noise:
 
 
 def numpy_global(bench: Bench) -> Noise:
-    return _in_a_layer(bench, lambda like: tf.cast(np.random.normal(0, 0.5, tuple(like.shape[1:])), like.dtype))  # noqa: NPY002
+    return _in_a_layer(bench, lambda like: _constant(like, np.random.normal(0, 0.5, like.shape[-1])))  # noqa: NPY002
 
 
 def numpy_generator(bench: Bench) -> Noise:
     generator = np.random.default_rng(3)
     bench.keep("numpy.random.Generator", lambda: generator.bit_generator.state["state"])
-    return _in_a_layer(bench, lambda like: tf.cast(generator.normal(0, 0.5, tuple(like.shape[1:])), like.dtype))
+    return _in_a_layer(bench, lambda like: _constant(like, generator.normal(0, 0.5, like.shape[-1])))
+
+
+def _constant(like: Any, row: Any) -> Any:
+    """Return a row of numbers, drawn when Python runs, for every row of the batch."""
+    return tf.zeros_like(like) + tf.cast(row, like.dtype)
 
 
 def python_random(bench: Bench) -> Noise:
