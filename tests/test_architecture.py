@@ -82,7 +82,8 @@ MAP: dict[str, set[str]] = {
         "store.sink",
     },
     "inspection": {
-        "diagnose", "errors", "framework", "instrument", "journal", "network", "records", "sites", "store.frames",
+        "diagnose", "errors", "framework", "instrument", "journal", "network", "optimizers", "records", "sites",
+        "store.frames",
     },
     "demo": {"callback", "errors", "framework", "report", "run", "schedule"},
     "testing": {"activations", "errors", "nearest", "schema", "network", "records", "store"},

@@ -11,9 +11,8 @@ import pytest
 from runs import network
 
 from gradscope import baseline
-from gradscope.instrument.observation import Observation, SiteObservation
+from gradscope.instrument.observation import Clipping, Observation, SiteObservation
 from gradscope.journal import HISTOGRAMS_AN_INTERVAL, Journal
-from gradscope.network import Compiled
 from gradscope.records import StepRecord
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS
 from gradscope.sums import ActivationSums, GradientSums, UnitSums, decoded
@@ -121,9 +120,16 @@ def test_a_variable_without_gradient_is_not_connected_and_has_no_norm() -> None:
 def test_clipped_says_whether_the_optimizer_shortens_a_gradient(
     clipping: dict[str, float], accumulation: int, clipped: float
 ) -> None:
-    compiled = Compiled(clipping=clipping, accumulation_steps=accumulation)
-    journal = Journal(dataclasses.replace(NETWORK, compiled=compiled), None)
-    np.testing.assert_equal(steps(record(journal, observation()))["clipped"], clipped)
+    seen = observation()
+    clips = (Clipping(clipping, tuple(range(len(seen.gradients))), accumulation > 1),) if clipping else ()
+    seen = dataclasses.replace(seen, clipping=clips)
+    np.testing.assert_equal(steps(record(Journal(NETWORK, None), seen))["clipped"], clipped)
+
+
+def test_what_one_optimizer_clips_is_told_by_the_gradients_that_it_was_given() -> None:
+    seen = observation()
+    others = dataclasses.replace(seen, clipping=(Clipping({"clipnorm": 1e-9}, (), False),))
+    assert steps(record(Journal(NETWORK, None), others))["clipped"] == 0.0
 
 
 @pytest.mark.parametrize(("skips", "nonfinite", "skipped"), [(True, 1, 1.0), (True, 0, 0.0), (False, 1, 0.0)])

@@ -12,7 +12,7 @@ import pytest
 import tensorflow as tf
 
 from gradscope.instrument.tensorflow.kernels import packed, reshaping_sums, stacked
-from gradscope.instrument.tensorflow.norms import weight_and_update_norms
+from gradscope.instrument.tensorflow.norms import square_sums
 from gradscope.statistics.activations import histogram_sample, site_sums, softmax_sums
 from gradscope.statistics.finite import finite_gradient_sums, finite_site_sums
 from gradscope.statistics.finite_gradients import finite_gradients_sums
@@ -56,7 +56,7 @@ KERNELS: dict[str, Callable[[Any], Any]] = {
     "norm": scaled_norm,
     "norm of a difference": lambda x: difference_norm(x, 2 * x),
     "tiny norm": lambda x: scaled_norm(tf.cast(x, tf.float32) * 1e-25),
-    "updates": lambda x: weight_and_update_norms([x, x[0], x], [2 * x, x[0], 1e-3 * x]),
+    "updates": lambda x: square_sums([x, x[0], x], [2 * x, x[0], 1e-3 * x]),
 }
 
 
