@@ -86,5 +86,9 @@ def _largest(values: NDArray[Any] | None) -> float:
 
 def _gradients(model: Any, batch: Any) -> dict[int, NDArray[Any]]:
     """Return what one step would give its optimizers, by identity of the variable."""
-    spec = tf.nest.map_structure(lambda leaf: None if leaf is None else tf.type_spec_from_value(leaf), batch)
+
+    def spec_of(leaf: Any) -> Any:
+        return None if leaf is None else tf.type_spec_from_value(leaf)
+
+    spec = tf.nest.map_structure(spec_of, batch)
     return Look(model, spec).gradients(batch)

@@ -159,7 +159,7 @@ def _framed(surroundings: Surroundings, call: Callable[..., Any]) -> Callable[..
         notes = None if _THREAD.applying or _THREAD.differentiating else surroundings.notes()
         if notes is None or (_THREAD.frames and _THREAD.frames[-1].layer is self):
             return call(self, *arguments, **keywords)
-        frame = None
+        frame: Frame | None = None
         with contextlib.ExitStack() as stack:
             with _kept_to_itself(notes):
                 frame = _opened(surroundings, notes, self, arguments)
@@ -169,7 +169,7 @@ def _framed(surroundings: Surroundings, call: Callable[..., Any]) -> Callable[..
                 elif isinstance(self, keras.layers.Layer) and not frame.hidden:
                     _exchange_functions(stack, surroundings, frame)
             value = call(self, *arguments, **keywords)
-        if frame is not None:
+        if frame is not None:  # pyright: ignore[reportUnnecessaryComparison] - what makes it may have failed
             with _kept_to_itself(notes):
                 _take_output(surroundings, notes, frame, value, arguments, keywords)
         return value
@@ -244,7 +244,7 @@ def _function_of_first(function: Any, others: tuple[Any, ...], keywords: Mapping
 
 
 def _call_of_first(layer: weakref.ref[Any], others: tuple[Any, ...], keywords: Mapping[str, Any], z: Any) -> Any:
-    found = layer()
+    found: Any = layer()
     return found.call(z, *others, **keywords)
 
 

@@ -107,8 +107,8 @@ def packed_outputs(function: Any, flat: Sequence[Any]) -> Any:
 def values_of(variable: Any) -> list[Any]:
     """Return the TensorFlow variables behind a Keras variable: several where it is mirrored."""
     inner = getattr(variable, "_value", variable)
-    several = getattr(inner, "values", None)
-    return list(several) if isinstance(several, (tuple, list)) else [inner]
+    several: Any = getattr(inner, "values", None)
+    return [*several] if isinstance(several, (tuple, list)) else [inner]
 
 
 def read(handle: Any) -> Any:

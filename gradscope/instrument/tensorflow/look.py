@@ -26,7 +26,7 @@ class Look:
     """
 
     def __init__(self, model: Any, element_spec: Any) -> None:
-        self.layer_classes: list[type] = watching.layer_classes(model)
+        self.layer_classes = watching.layer_classes(model)
         specs = [spec for spec in tf.nest.flatten(element_spec) if not _is_absent(spec)]
 
         def step(leaves: list[Any]) -> Any:
@@ -77,6 +77,5 @@ class Look:
 
 def _is_absent(leaf: Any) -> bool:
     """Return whether a part of a batch is missing, such as the sample weights that were not given."""
-    return (
-        leaf is None or isinstance(leaf, (tf.experimental.Optional, tf.OptionalSpec)) or "NoneTensor" in str(type(leaf))
-    )
+    absent = isinstance(leaf, (tf.experimental.Optional, tf.OptionalSpec))
+    return leaf is None or absent or "NoneTensor" in type(leaf).__name__

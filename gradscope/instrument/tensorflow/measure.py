@@ -415,9 +415,11 @@ class Measurement:
 
     def labels(self, values: Sequence[Any]) -> tuple[Any, Any] | None:
         """Return labels and weights from which the step's loss was computed; None where it is not one loss of one."""
-        if len(self._losses) != 1 or self._losses[0][1] is None:
+        if len(self._losses) != 1:
             return None
         _, labels, weights = self._losses[0]
+        if labels is None:
+            return None
         return values[labels], None if weights is None else values[weights]
 
     def gradients(self, values: Sequence[Any]) -> dict[int, NDArray[np.float32]]:
@@ -428,7 +430,7 @@ class Measurement:
             if place is not None:
                 scale = 1.0 if each.optimizer is None else _loss_scale(each.optimizer)
                 dense = _dense(place, values, each.variable.shape)
-                found[id(each.value)] = np.asarray(tf.cast(dense, tf.float32)) / np.float32(scale)
+                found[id(each.value)] = np.asarray(tf.cast(dense, tf.float32) / scale, np.float32)
         return found
 
     def batch_of(self, values: Sequence[Any]) -> list[Any] | None:
@@ -524,8 +526,9 @@ class Measurement:
             ]
             leaves = tf.nest.flatten(tf.nest.pack_sequence_as(structure, flat, expand_composites=True))
             first = next(leaf for leaf in leaves if leaf is not None)
-            of_replicas = getattr(first, "values", None)
-            return [_sample_count(leaf) for leaf in (of_replicas if isinstance(of_replicas, tuple) else [first])]
+            of_replicas: Any = getattr(first, "values", None)
+            parts: list[Any] = [*of_replicas] if isinstance(of_replicas, tuple) else [first]
+            return [_sample_count(part) for part in parts]
         tensors = [values[place] for _, place, _ in self._losses if place is not None]
         tensors = tensors or [values[part.a[0]] for each in self._sites[:1] for part in each.parts]
         return [tf.shape(tensor)[0] for tensor in tensors if tensor.shape.rank] or [tf.constant(0)]
@@ -693,8 +696,9 @@ def merged_sites(a: SiteObservation, b: SiteObservation) -> SiteObservation:
 
 def _of_variable(optimizer: Any, variable: Any) -> Any:
     """Return the optimizer that updates the variable: of several in one, its own."""
-    parts = getattr(optimizer, "optimizers", None)
-    for part in parts if isinstance(parts, list) else []:
+    parts: Any = getattr(optimizer, "optimizers", None)
+    several: list[Any] = [*parts] if isinstance(parts, list) else []
+    for part in several:
         if any(variable is each for each in getattr(part, "_trainable_variables", ())):
             return part
     return optimizer

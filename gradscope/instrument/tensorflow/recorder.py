@@ -95,7 +95,7 @@ class Recorder:
 
     def __init__(self, model: Any, layers: LayerFilter | None, on_failure: Callable[[Exception], None]) -> None:
         self._model = model
-        self.layer_classes: list[type] = watching.layer_classes(model)
+        self.layer_classes = watching.layer_classes(model)
         self._layers = layers
         self._on_failure = on_failure
         self._feed = Feed()
@@ -275,7 +275,7 @@ class Recorder:
         if step_functions(own) is None:
             self._on_failure(ModelError("the step of its own takes the batches of several replicas by itself"))
             return self._timed(lambda: run(inputs, captured))
-        batches = list(itertools.islice(iterator, int(self._model.steps_per_execution)))
+        batches: list[Any] = [*itertools.islice(iterator, int(self._model.steps_per_execution))]
         if not batches:
             return self._timed(lambda: run(inputs, captured))
         self._is_busy = False  # the step itself is still to be called

@@ -36,13 +36,12 @@ _NOTES = "_gradscope_notes"
 
 
 class Caller(Protocol):
-    """Who is told of the calls of one training.
+    """Who is told of the calls of one training."""
 
-    Attributes:
-        layer_classes: Classes of the model that trains and of its layers.
-    """
-
-    layer_classes: Sequence[type]
+    @property
+    def layer_classes(self) -> Sequence[type]:
+        """Classes of the model that trains and of its layers."""
+        ...
 
     def called(self, function: Any, inputs: list[Any], captured: list[Any], run: Callable[..., Any]) -> Any:
         """Return what the traced function returns, running it by ``run(inputs, captured)`` or otherwise."""
@@ -58,7 +57,7 @@ class _Thread(threading.local):
 
 _THREAD = _Thread()
 _LOCK = threading.RLock()
-_WATCHED: weakref.WeakSet[Any] = weakref.WeakSet()
+_WATCHED: weakref.WeakSet[Caller] = weakref.WeakSet()
 _PATCHES = contextlib.ExitStack()
 _OBSERVERS = contextlib.ExitStack()
 _observing = 0
@@ -66,7 +65,8 @@ _observing = 0
 
 def layer_classes(model: Any) -> list[type]:
     """Return the classes of a model and of its layers, each once."""
-    return list(dict.fromkeys([type(model), *(type(place.layer) for place in places(model))]))
+    classes: list[type[Any]] = [type(model), *(type(place.layer) for place in places(model))]
+    return list(dict.fromkeys(classes))
 
 
 def begin(caller: Caller) -> None:
