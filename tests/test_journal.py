@@ -92,7 +92,7 @@ def test_a_record_holds_the_step_the_sites_and_the_gradients() -> None:
     assert (gradients["norm"], gradients["weight_norm"], gradients["update_to_weight_ratio"]) == (3.0, 4.0, 0.25)
 
 
-def test_a_loss_that_the_replay_did_not_see_is_the_one_of_the_progress_bar() -> None:
+def test_a_loss_that_the_step_did_not_show_is_the_one_of_the_progress_bar() -> None:
     assert steps(record(Journal(NETWORK, None), observation(loss=math.nan), loss=2.0))["loss"] == 2.0
 
 
