@@ -91,11 +91,11 @@ class Journal:
         """Return the record of one step.
 
         Args:
-            observation: What the replay of its batch delivered.
+            observation: What it delivered.
             step: The step.
             epoch: Its epoch.
             wall_time: Seconds since 1970.
-            loss: What to put where the replay saw no loss.
+            loss: What to put where the step showed no loss.
             weight_norms: Of the variables, before the step.
             update_norms: Of what the step added to them.
             step_seconds: What the training's own step took.

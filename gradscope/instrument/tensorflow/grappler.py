@@ -1,7 +1,7 @@
 """Running a graph as it was written, without TensorFlow's graph optimiser.
 
-A replay runs a few hundred times at most. Optimising its graph, with the statistics of every layer in it, takes several
-times longer than tracing it, and saves little of each run.
+The statistics of a training run a few hundred times at most. Optimising their graph takes several times longer than
+tracing it, and saves little of each run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Statistics as a replay puts them into its graph: few outputs, and tensors cut so that one trace serves many."""
+"""Statistics as one function gives them: few outputs, and tensors cut so that one trace serves many."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ import { runTitle } from './run_title.js';
 
 /** The parts of the cost, with what each is. */
 const COSTS = /** @type {[string, string, string][]} */ ([
-  ['setup_seconds', 'set-up', 'tracing, the first replay, and the last diagnosis'],
+  ['setup_seconds', 'set-up', 'tracing, the first record, and the last diagnosis'],
   ['early_seconds', 'the beginning', 'the dense records of the first steps'],
   ['epoch_seconds', 'one an epoch', 'the one record of each epoch'],
   ['running_seconds', 'running', 'all other records: what max_overhead limits'],
