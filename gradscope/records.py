@@ -84,7 +84,7 @@ class Costs:
 
     Attributes:
         training_seconds: The training's own, recording, set-up and validation left out.
-        setup_seconds: Tracing, the first record's trial, loading the rules; at the end the census and the last diagnosis.
+        setup_seconds: Tracing, the first trial, loading the rules; at the end the census and the last diagnosis.
         early_seconds: Records of the beginning.
         epoch_seconds: The one record an epoch.
         running_seconds: All other records, and looking for findings: the share that ``max_overhead`` limits.

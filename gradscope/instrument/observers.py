@@ -210,7 +210,7 @@ def _exchange_functions(stack: contextlib.ExitStack, surroundings: Surroundings,
     """Stand in for functions that the layer's attributes hold while it runs: for Keras' own, choke points do."""
     for name in function_attributes(frame.layer):
         function = getattr(frame.layer, name)
-        if keras_name(function) is None and not isinstance(function, keras.layers.Layer):
+        if keras_name(function) is None:
             stack.enter_context(replaced(frame.layer, name, _applied(surroundings, frame, name, function)))
 
 
@@ -234,7 +234,7 @@ def _applied(surroundings: Surroundings, frame: Frame, attribute: str, function:
             ),
         )
 
-    with contextlib.suppress(AttributeError, TypeError):  # an object without a name or a dict
+    if inspect.isroutine(function):
         functools.update_wrapper(applied, function)
     return applied
 

@@ -35,6 +35,7 @@ from gradscope.sites import LayerFilter
 _TRIED_AGAIN = (2, 10, 100, 1_000)
 """Records at which the inline function is tried again: what holds at one step may fail at another."""
 _PLANS = "_gradscope_plans"
+_TRIED = "_gradscope_noted_anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -321,10 +322,13 @@ class Recorder:
         found = step_functions(self._model.train_function)
         if found is None or not any(function is trace for step in found for trace in traces(step)):
             return False
+        if vars(function).setdefault(_TRIED, False):
+            return False
+        setattr(function, _TRIED, True)  # once is enough: it runs the user's Python
         one, _ = found
         state, numbers = random.getstate(), np.random.get_state()  # noqa: NPY002 - the user's own
         try:
-            return any(_note_anew(one, trace, function) for trace in traces(one))
+            return _note_anew(one, traces(one)[-1], function)
         finally:
             random.setstate(state)
             np.random.set_state(numbers)  # noqa: NPY002

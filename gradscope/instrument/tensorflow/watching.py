@@ -262,8 +262,9 @@ def carry_notes(noted: Any, trace: Any, caller: Any) -> bool:
         caller: The function that calls ``trace``; ``trace`` itself where none does.
     """
     theirs, ours = noted.graph.get_operations(), trace.graph.get_operations()
-    if [(o.name, o.type) for o in theirs] != [(o.name, o.type) for o in ours]:
+    if list(map(_kind_of, theirs)) != list(map(_kind_of, ours)):
         return False
+    same_as = {theirs_op.name: ours_op for theirs_op, ours_op in zip(theirs, ours, strict=True)}
     notes = notes_of(noted.graph)
     if notes is None:
         return False
@@ -273,7 +274,7 @@ def carry_notes(noted: Any, trace: Any, caller: Any) -> bool:
             return tf.IndexedSlices(*(carried(part) for part in (value.values, value.indices)), value.dense_shape)
         if not isinstance(value, tf.Tensor) or value.graph is not noted.graph:
             return value
-        same = trace.graph.get_tensor_by_name(value.name)
+        same = same_as[value.op.name].outputs[value.value_index]
         mask = getattr(value, "_keras_mask", None)
         if mask is not None:
             same._keras_mask = carried(mask)
@@ -290,7 +291,7 @@ def carry_notes(noted: Any, trace: Any, caller: Any) -> bool:
     notes.rates = {key: carried(rate) for key, rate in notes.rates.items()}
     for loss in notes.losses:
         loss.value, loss.labels, loss.weights = carried(loss.value), carried(loss.labels), carried(loss.weights)
-    notes.calls = [InnerCall(trace.graph.get_operation_by_name(c.operation.name), c.reference) for c in notes.calls]
+    notes.calls = [InnerCall(same_as[c.operation.name], c.reference) for c in notes.calls]
     setattr(trace.graph, _NOTES, notes)
     if caller is not trace:
         name = trace.function_def.signature.name
@@ -302,6 +303,11 @@ def carry_notes(noted: Any, trace: Any, caller: Any) -> bool:
         ]
         setattr(caller.graph, _NOTES, around)
     return True
+
+
+def _kind_of(operation: Any) -> tuple[str, str]:
+    """Return type and name of an operation; what stands for an argument may bear any name."""
+    return operation.type, "" if operation.type == "Placeholder" else operation.name
 
 
 class TensorFlowSurroundings:
