@@ -19,8 +19,8 @@ from gradscope.errors import ModelError
 from gradscope.instrument.notes import Notes
 from gradscope.instrument.tensorflow.copies import Copies, equal_bits
 from gradscope.instrument.tensorflow.definitions import Extended, UnreachableError, reachable
-from gradscope.instrument.tensorflow.effects import Effects, effects_of
-from gradscope.instrument.tensorflow.framework import definition, is_variable, tf
+from gradscope.instrument.tensorflow.effects import Effects, called, effects_of
+from gradscope.instrument.tensorflow.framework import definition, definition_named, is_variable, tf
 from gradscope.instrument.tensorflow.measure import Measurement, NotedGraph
 from gradscope.instrument.tensorflow.norms import Updates
 from gradscope.instrument.tensorflow.watching import notes_of
@@ -71,8 +71,9 @@ class Plan:
         self._inline: Extended | None = None
         self._observing: Extended | None = None
         self._observed_effects = Effects(frozenset(), frozenset(), random=False)
-        if not inline or self._own.outside or self._own.random:
-            self.mode = "observe"  # no trial is possible: what it did would be done twice
+        # A compiler may make other bits of a function with more outputs, though a trial came to the same ones.
+        if not inline or self._own.outside or self._own.random or is_compiled(definition(function)):
+            self.mode = "observe"  # with effects no trial is possible: what it did would be done twice
         else:
             try:
                 self._inline = Extended(function, self.measurement.tensors, keeps=True)
@@ -143,6 +144,14 @@ class Plan:
         self._observed_effects = self._observing.effects(iterators)
         if self._observed_effects.outside:
             raise UnobservableError(reasons.twice(sorted(self._observed_effects.outside)))
+
+
+def is_compiled(function_definition: Any) -> bool:
+    """Return whether XLA compiles a function, or one that it calls."""
+    if "_XlaMustCompile" in function_definition.attr and function_definition.attr["_XlaMustCompile"].b:
+        return True
+    calls = [node for node in function_definition.node_def if node.op in ("PartitionedCall", "StatefulPartitionedCall")]
+    return any(is_compiled(definition_named(name)) for node in calls for name in called(node))
 
 
 def own_iterators(function: Any) -> frozenset[int]:
