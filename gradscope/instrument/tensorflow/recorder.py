@@ -322,7 +322,7 @@ class Recorder:
         found = step_functions(self._model.train_function)
         if found is None or not any(function is trace for step in found for trace in traces(step)):
             return False
-        if vars(function).setdefault(_TRIED, False):
+        if getattr(function, _TRIED, False):
             return False
         setattr(function, _TRIED, True)  # once is enough: it runs the user's Python
         one, _ = found
