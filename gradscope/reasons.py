@@ -189,7 +189,7 @@ _PREAMBLE = re.compile(
 """How a line begins that says where an error was met, not what it is."""
 
 _DETAILS = re.compile(
-    r"\{\{.*?\}\}|\[\[.*?\]\]|\[Op:[^\]]*\]"  # nodes and operations, as TensorFlow marks them
+    r"\{\{.*?(?:\}\}|$)|\[\[.*?(?:\]\]|$)|\[Op:[^\]]*(?:\]|$)"  # nodes and operations, as TensorFlow marks them
     r"|(?:[A-Za-z]:)?(?:[\w.~<>-]*[/\\])+[\w.:<>-]+"  # paths, and names of nodes, which look alike
     r"|\bname: [\w.:-]+|\b0x[0-9a-fA-F]+\b|\b__\w+"
     r"|[(\[]\s*(?:(?:\d+|None|\?)\s*,\s*)*(?:\d+|None|\?)?\s*,?\s*[)\]]"  # shapes

@@ -207,10 +207,11 @@ def _applying() -> Generator[None]:
 
 
 def _exchange_functions(stack: contextlib.ExitStack, surroundings: Surroundings, frame: Frame) -> None:
-    """Stand in for functions that the layer's attributes hold while it runs: for Keras' own, choke points do."""
+    """Stand in for functions that the layer's attributes hold while it runs: most of Keras' own pass choke points."""
+    met = {"linear", *(point.name for point in surroundings.choke_points())}
     for name in function_attributes(frame.layer):
         function = getattr(frame.layer, name)
-        if keras_name(function) is None:
+        if keras_name(function) not in met:
             stack.enter_context(replaced(frame.layer, name, _applied(surroundings, frame, name, function)))
 
 
@@ -231,6 +232,7 @@ def _applied(surroundings: Surroundings, frame: Frame, attribute: str, function:
                 a,
                 keywords=keywords,
                 identity=id(function),
+                published=keras_name(function),
             ),
         )
 

@@ -14,6 +14,8 @@ from instrument.recording import at, normal, recorded
 from instrument.reference import assert_gradients, look
 from keras import layers
 
+from gradscope import reasons
+
 BATCH = 4
 
 SHAPES = {"vector": (8,), "sequence": (5, 4), "image": (6, 6, 3), "volume": (4, 4, 4, 2)}
@@ -144,9 +146,7 @@ def test_a_recurrent_layer_without_gates_is_not_said_to_have_any() -> None:
     model = keras.Sequential([keras.Input((5, 4)), layers.SimpleRNN(3), layers.Dense(1)])
     model.compile("sgd", "mse")
     run = recorded(model, normal(BATCH, 5, 4), normal(BATCH, 1))
-    assert [(missed.name, missed.reason) for missed in run.not_measured] == [
-        ("simple_rnn (cell)", "its cell runs inside a recurrent loop")
-    ]
+    assert [(missed.name, missed.reason) for missed in run.not_measured] == [("simple_rnn (cell)", reasons.CELL)]
 
 
 def test_gates_and_the_softmax_of_attention_are_named_with_the_reason() -> None:
@@ -158,10 +158,10 @@ def test_gates_and_the_softmax_of_attention_are_named_with_the_reason() -> None:
     run = recorded(model, normal(BATCH, 5, 4), normal(BATCH, 1))
     missed = {missed.name: missed.reason for missed in run.not_measured}
     assert missed == {
-        "multi_head_attention (softmax)": "the softmax inside attention is not taken out",
-        "lstm (gates)": "its gates run inside a recurrent loop",
-        "bidirectional/forward_gru (gates)": "its gates run inside a recurrent loop",
-        "bidirectional/backward_gru (gates)": "its gates run inside a recurrent loop",
+        "multi_head_attention (softmax)": reasons.ATTENTION,
+        "lstm (gates)": reasons.GATES,
+        "bidirectional/forward_gru (gates)": reasons.GATES,
+        "bidirectional/backward_gru (gates)": reasons.GATES,
     }
     assert set(at(run.activations)["site"]) == {
         *(f"multi_head_attention/{part}" for part in ("query", "key", "value", "attention_output")),

@@ -134,7 +134,7 @@ class Recorder:
 
     def finish(self) -> None:
         """Make what the step has shown into numbers."""
-        watching.tell(None)
+        watching.stop_telling(self)
         ended = time.perf_counter()
         eager, self._eager = self._eager, None
         if eager is not None:
@@ -151,7 +151,7 @@ class Recorder:
 
     def disarm(self) -> None:
         """Let go of the step that was armed for, whatever has become of it."""
-        watching.tell(None)
+        watching.stop_telling(self)
         if self._eager is not None:
             self._eager[0].close()
             self._eager = None
@@ -182,29 +182,34 @@ class Recorder:
 
     # The call of the step.
 
-    def called(self, function: Any, inputs: list[Any], captured: list[Any], run: Callable[..., Any]) -> Any:
+    def called(
+        self, function: Any, inputs: list[Any], captured: list[Any], run: Callable[..., Any], *, is_last: bool
+    ) -> Any:
         """Return what ``function`` returns: the step itself, recorded on the way."""
         if self._is_busy:
             return run(inputs, captured)
         self._is_busy = True
         started, before = time.perf_counter(), self._own_seconds
         try:
-            return self._step(function, inputs, captured, run)
+            return self._step(function, inputs, captured, run, may_replace=is_last)
         finally:
             self._is_busy = False
             self._feed.release()
             self._our_seconds += time.perf_counter() - started - (self._own_seconds - before)
 
-    def _step(self, function: Any, inputs: list[Any], captured: list[Any], run: Callable[..., Any]) -> Any:
+    def _step(
+        self, function: Any, inputs: list[Any], captured: list[Any], run: Callable[..., Any], *, may_replace: bool
+    ) -> Any:
         plan = self._guarded(lambda: self._plan(function))
         if plan is None:
             return self._timed(lambda: run(inputs, captured))
-        if plan.mode == "inline" and not (self._observes and plan.records in _TRIED_AGAIN):
+        only_observes = plan.mode == "observe" or not may_replace
+        if plan.mode == "inline" and may_replace and not (self._observes and plan.records in _TRIED_AGAIN):
             return self._inline(plan, function, inputs, captured)
         iterator = _iterator(function, inputs)
         if iterator is None:
-            return self._fed(plan, function, inputs, inputs, captured, run)
-        return self._from_iterator(plan, function, iterator, inputs, captured, run)
+            return self._fed(plan, function, inputs, inputs, captured, run, only_observes=only_observes)
+        return self._from_iterator(plan, function, iterator, inputs, captured, run, only_observes=only_observes)
 
     def _inline(self, plan: Plan, function: Any, inputs: list[Any], captured: list[Any]) -> Any:
         known = self._guarded(lambda: (plan.measurement.settings(), plan.updates.values()))
@@ -218,7 +223,15 @@ class Recorder:
         return packed_outputs(function, outputs)
 
     def _from_iterator(
-        self, plan: Plan, function: Any, iterator: Any, inputs: list[Any], captured: list[Any], run: Callable[..., Any]
+        self,
+        plan: Plan,
+        function: Any,
+        iterator: Any,
+        inputs: list[Any],
+        captured: list[Any],
+        run: Callable[..., Any],
+        *,
+        only_observes: bool,
     ) -> Any:
         """Take a batch from the training's iterator, look at it, and give it back."""
         if isinstance(iterator, tf.distribute.DistributedIterator):
@@ -232,10 +245,10 @@ class Recorder:
         except (StopIteration, tf.errors.OutOfRangeError):  # the training's own step is to find that the data end
             return self._timed(lambda: run(inputs, captured))
         rest = itertools.islice(iterator, executions - 1)
-        elements = itertools.chain([first] if plan.mode == "observe" else [first, first], rest)
+        elements = itertools.chain([first] if only_observes else [first, first], rest)
         feed = self._feed.of(lambda: next(elements), iterator.element_spec)
         fed = tf.nest.flatten(feed, expand_composites=True)
-        return self._fed(plan, function, _leaves(first), fed, captured, run)
+        return self._fed(plan, function, _leaves(first), fed, captured, run, only_observes=only_observes)
 
     def _fed(
         self,
@@ -245,9 +258,11 @@ class Recorder:
         inputs: list[Any],
         captured: list[Any],
         run: Callable[..., Any],
+        *,
+        only_observes: bool,
     ) -> Any:
         """Run a step whose batch is at hand: tried, or observed before."""
-        if plan.mode == "observe":
+        if only_observes:
             if self._observes:
                 self._guarded(lambda: self._observe(plan, function, batch, captured))
             else:

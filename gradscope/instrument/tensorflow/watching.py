@@ -43,15 +43,21 @@ class Caller(Protocol):
         """Classes of the model that trains and of its layers."""
         ...
 
-    def called(self, function: Any, inputs: list[Any], captured: list[Any], run: Callable[..., Any]) -> Any:
-        """Return what the traced function returns, running it by ``run(inputs, captured)`` or otherwise."""
+    def called(
+        self, function: Any, inputs: list[Any], captured: list[Any], run: Callable[..., Any], *, is_last: bool
+    ) -> Any:
+        """Return what the traced function returns, running it by ``run(inputs, captured)`` or otherwise.
+
+        Only the last one of several who are told of a call may run it otherwise: the others are to be told of it too.
+        """
         ...
 
 
 class _Thread(threading.local):
     def __init__(self) -> None:
-        self.caller: Caller | None = None
+        self.callers: list[Caller] = []
         self.eager: Notes | None = None
+        self.eager_users = 0
         self.is_unwatched = False
 
 
@@ -84,15 +90,20 @@ def end(caller: Caller) -> None:
     """Watch no more for a training; with the last one, TensorFlow is as it was."""
     with _LOCK:
         _WATCHED.discard(caller)
-        if _THREAD.caller is caller:
-            _THREAD.caller = None
+        stop_telling(caller)
         if not _WATCHED:
             _PATCHES.close()
 
 
-def tell(caller: Caller | None) -> None:
-    """Tell ``caller`` of what this thread calls from now on; None to tell nobody."""
-    _THREAD.caller = caller
+def tell(caller: Caller) -> None:
+    """Tell ``caller`` of what this thread calls from now on."""
+    stop_telling(caller)
+    _THREAD.callers.append(caller)
+
+
+def stop_telling(caller: Caller) -> None:
+    """Tell ``caller`` no more of what this thread calls."""
+    _THREAD.callers = [other for other in _THREAD.callers if other is not caller]
 
 
 @contextlib.contextmanager
@@ -157,14 +168,16 @@ def _put_observers() -> None:
 
 @contextlib.contextmanager
 def noting_eagerly() -> Generator[Notes]:
-    """Note what this thread runs eagerly meanwhile."""
-    before = _THREAD.eager
-    _THREAD.eager = notes = Notes()
+    """Note what this thread runs eagerly meanwhile: once, for all who ask at the same time."""
+    _THREAD.eager_users += 1
+    _THREAD.eager = notes = _THREAD.eager or Notes()
     try:
         with noting():
             yield notes
     finally:
-        _THREAD.eager = before
+        _THREAD.eager_users -= 1
+        if not _THREAD.eager_users:
+            _THREAD.eager = None
 
 
 def _tracing(trace: Callable[..., Any]) -> Callable[..., Any]:
@@ -185,14 +198,13 @@ def _calling(call_flat: Callable[..., Any]) -> Callable[..., Any]:
             outputs = call_flat(self, tensor_inputs, captured_inputs)
             _note_call(self, outputs)
             return outputs
-        caller = _THREAD.caller
-        if caller is None or _THREAD.is_unwatched or is_taped():
+        if not _THREAD.callers or _THREAD.is_unwatched or is_taped():
             return call_flat(self, tensor_inputs, captured_inputs)
-
-        def run(inputs: list[Any], captured: list[Any]) -> Any:
-            return call_flat(self, inputs, captured)
-
-        return caller.called(self, tensor_inputs, captured_inputs, run)
+        run = functools.partial(call_flat, self)
+        last = _THREAD.callers[-1]
+        for caller in reversed(_THREAD.callers):
+            run = functools.partial(caller.called, self, run=run, is_last=caller is last)
+        return run(tensor_inputs, captured_inputs)
 
     return called
 
