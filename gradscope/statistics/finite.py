@@ -84,19 +84,18 @@ def finite_sites_sums(
         alike.setdefault(_kind(site, index), []).append(index)
     factor = ops.broadcast_to(ops.cast(samples, "float32") / ops.cast(loss_scale, "float32"), (len(sites),))
     scalars: list[Tensor] = []
-    by_unit: dict[int, Tensor] = {}
+    by_unit: list[Tensor] = []
     for indices in alike.values():
         of_sites, of_units, looked = _sums_side_by_side([sites[index] for index in indices], phase)
         scalars.append(of_sites)
-        ends = np.cumsum(looked.unit_counts)
-        for at, index in enumerate(indices):
-            by_unit[index] = (
-                of_units if len(indices) == 1 else of_units[:, ends[at] - looked.unit_counts[at] : ends[at]]
-            )
-    order = [index for indices in alike.values() for index in indices]
-    table = ops.take(ops.concatenate(scalars, axis=1), np.argsort(order), axis=1)
+        ends: list[int] = np.cumsum(looked.unit_counts[:-1]).tolist()
+        by_unit += ops.split(of_units, ends, axis=1) if ends else [of_units]
+    back = np.argsort([index for indices in alike.values() for index in indices])
+    table = ops.concatenate(scalars, axis=1)
+    if back.tolist() != sorted(back):
+        table = ops.take(table, back, axis=1)
     fields = ops.unstack(table, len(ActivationSums._fields) + len(BackwardSums._fields))
-    units = ops.unstack(ops.concatenate([by_unit[index] for index in range(len(sites))], axis=1), len(UnitSums._fields))
+    units = ops.unstack(ops.concatenate([by_unit[at] for at in back], axis=1), len(UnitSums._fields))
     return SitesSums(
         ActivationSums(*fields[: len(ActivationSums._fields)]),
         BackwardSums(*fields[len(ActivationSums._fields) :])._replace(factor=factor),
@@ -323,17 +322,21 @@ def _moments(part: _Part, looked: _Look) -> _Moments:
     return _Moments(scale, rough, correction, ops.where(m2 > _ROUNDING * squares, m2, 0.0), x)
 
 
-def _pooled(units: _Moments, looked: _Look) -> tuple[Tensor, Tensor, Tensor]:
-    """Return scale, scaled mean and scaled sum of squared deviations over all units of each site together."""
-    unit_counts = looked.sums(ops.ones_like(units.rough))
-    scale = looked.largest(units.scale)
-    ratio = units.scale / looked.spread(scale)
-    rough = units.rough * ratio
+def _pooled(several: Sequence[_Moments], looked: _Look) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """Return, of each, scale, scaled mean and scaled sum of squared deviations over all units of each site together."""
+    columns = ([getattr(each, name) for each in several] for name in ("scale", "rough", "correction", "m2"))
+    unit_scale, unit_rough, unit_correction, unit_m2 = (ops.stack(column, axis=1) for column in columns)
+    unit_counts = looked.sums(ops.ones_like(unit_rough))
+    scale = looked.largest(unit_scale)
+    ratio = unit_scale / looked.spread(scale)
+    rough = unit_rough * ratio
     middle = looked.sums(rough) / unit_counts
-    deviation = (rough - looked.spread(middle)) + units.correction * ratio
+    deviation = (rough - looked.spread(middle)) + unit_correction * ratio
     correction = looked.sums(deviation) / unit_counts
     between = ops.square(deviation - looked.spread(correction))
-    return scale, middle + correction, looked.sums(units.m2 * ops.square(ratio) + looked.count * between)
+    m2 = looked.sums(unit_m2 * ops.square(ratio) + looked.count * between)
+    found = (ops.unstack(part, len(several), axis=1) for part in (scale, middle + correction, m2))
+    return list(zip(*found, strict=True))
 
 
 def _whole_units(z: _Part, limits: Limits | None, tensors: list[Tensor]) -> Tails:
@@ -357,8 +360,8 @@ def _activation_sums(
     nonfinite_count: Tensor,
 ) -> ActivationSums[Tensor]:
     entries = looked.count * looked.sums(ops.ones_like(a.low))
-    pre_scale, pre_mean, pre_m2 = _pooled(moments[0], looked)
-    scale, mean, m2 = (pre_scale, pre_mean, pre_m2) if a is z else _pooled(moments[1], looked)
+    pooled = _pooled(moments[:1] if a is z else moments, looked)
+    (pre_scale, pre_mean, pre_m2), (scale, mean, m2) = pooled[0], pooled[-1]
     nothing = ops.zeros_like(a.low)
     counted = ops.stack([*(nothing + count for count in tail_counts), _counted(ops.equal(a.seen, 0.0))], axis=1)
     low, high, inactive, zeros = ops.unstack(looked.sums(counted), 4, axis=1)

@@ -50,8 +50,12 @@ def finite_gradients_sums(
         parts.append(_of_matrices([tensors[i] for i in large], [unit_axes[i] for i in large]))
     if small:
         parts.append(_of_vectors([tensors[i] for i in small], [sizes[i] for i in small]))
+    found = _Passes(*(ops.concatenate(field) for field in zip(*parts, strict=True)))
     back = np.argsort([*large, *small])
-    found = _Passes(*(ops.take(ops.concatenate(field), back) for field in zip(*parts, strict=True)))
+    if back.tolist() != sorted(back):
+        floats = ops.stack([found.square_sum, found.square_max, found.agreement_sum, found.agreement_count])
+        square_sum, square_max, *agreement = ops.unstack(ops.take(floats, back, axis=1), 4)
+        found = _Passes(square_sum, square_max, ops.take(found.signed, back), *agreement)
     entries = ops.convert_to_tensor(np.array(sizes)) if _static(sizes) else ops.stack(sizes)
     entries = ops.cast(entries, "int32")
     scale, square_sum, abs_max = _scaled(tensors, found)

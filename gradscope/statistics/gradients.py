@@ -137,7 +137,7 @@ def signs(matrix: Tensor) -> Signs:
         positive, negative = together() if is_short else apart()
     else:
         positive, negative = ops.cond(is_short, together, apart)
-    return Signs(positive[0], negative[0])
+    return Signs(ops.squeeze(positive, 0), ops.squeeze(negative, 0))
 
 
 def sign_shares(found: Signs) -> tuple[Tensor, Tensor]:

@@ -9,14 +9,20 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gradscope.instrument.tensorflow.norms import square_sums, weight_and_update_norms
+from gradscope.instrument.tensorflow.norms import Updates, norms_of_sums, square_sums
 
 TOLERANCE = 2e-6  # sums of squares in float32
 
 
 def norms(after: Any, before: Any) -> Any:
-    found = weight_and_update_norms(after, before, tf.function(square_sums, autograph=False))
-    np.testing.assert_allclose(weight_and_update_norms(after, before, square_sums), found, rtol=TOLERANCE)
+    variables = [tf.Variable(value) for value in before]
+    updates = Updates(variables)
+    old = updates.values()
+    for variable, value in zip(variables, after, strict=True):
+        variable.assign(value)
+    found = updates.norms(old)
+    eager = norms_of_sums(square_sums(after, before), lambda row: (before[row], after[row]))
+    np.testing.assert_allclose(eager, found, rtol=TOLERANCE)
     return found
 
 
@@ -45,4 +51,4 @@ def test_one_norm_that_is_not_finite_leaves_the_others() -> None:
 
 
 def test_without_variables_there_are_no_norms() -> None:
-    assert weight_and_update_norms([], [], square_sums).shape == (0, 2)
+    assert Updates([]).norms([]).shape == (0, 2)

@@ -41,7 +41,7 @@ class Look:
             watching.end(self)
         self._plan = Plan(model, self._function, None, frozenset(), inline=False)
 
-    def called(self, function: Any, inputs: list[Any], captured: list[Any], run: Any) -> Any:
+    def called(self, function: Any, inputs: list[Any], captured: list[Any], run: Any, *, is_last: bool) -> Any:
         return run(inputs, captured)
 
     @property

@@ -539,17 +539,16 @@ class Measurement:
         finite: dict[int, tuple[Any, tuple[int, ...] | None]] = {}
         for each in self._variables:
             parts = [place for place in each.gradients if place is not None]
-            scale = scales[order[id(each.optimizer)]] if each.optimizer is not None else 1.0
+            scale = scales[order[id(each.optimizer)]] if _scales_losses(each.optimizer) else None
             shape = each.variable.shape
             if not parts:
                 rows.append(tf.zeros((len(GradientSums._fields),)))
             elif all(isinstance(part, list) for part in parts):
                 rows_of = tf.concat([tf.ensure_shape(values[part[0]], (None, *shape[1:])) for part in parts], 0)
                 indices = tf.concat([values[part[1]] for part in parts], 0)
-                rows.append(tf.stack(list(touched_row_sums(tf.cast(rows_of, tf.float32) / scale, indices))))
+                rows.append(tf.stack(list(touched_row_sums(_unscaled(rows_of, scale), indices))))
             else:
-                # Over the loss scale in float32: what underflows in half precision is seen as it arrived.
-                dense = [tf.cast(_dense(part, values, shape), tf.float32) / scale for part in parts]
+                dense = [_unscaled(_dense(part, values, shape), scale) for part in parts]
                 gradient = dense[0] if len(dense) == 1 else tf.add_n(dense)
                 gradient = tf.ensure_shape(gradient, shape)  # behind a loop the tape does not know it
                 finite[len(rows)] = gradient, each.axes
@@ -675,13 +674,14 @@ def _side_by_side(
         return
     tensors, factors = zip(*sites.values(), strict=True)
     sums = finite_sites_sums(tensors, samples=tf.stack(factors), loss_scale=loss_scale, phase=number)
-    rows = tf.stack([*sums.activation, *sums.backward], axis=1)
+    rows = tf.unstack(tf.stack([*sums.activation, *sums.backward], axis=1), len(sites))
     by_unit = tf.stack(list(sums.units))
-    start = 0
-    for at, (index, (site, _)) in enumerate(sites.items()):
-        end = start + (1 if site.z.shape.rank == 1 else site.z.shape[site.unit_axis])
-        yield index, (rows[at], tf.reshape(by_unit[:, start:end], [-1]))
-        start = end
+    if len(sites) > 1:
+        by_unit = tf.split(by_unit, [1 if z.shape.rank == 1 else z.shape[axis] for z, *_, axis in tensors], axis=1)
+    else:
+        by_unit = [by_unit]
+    for index, row, of_units in zip(sites, rows, by_unit, strict=True):
+        yield index, (row, tf.reshape(of_units, [-1]))
 
 
 def merged_sites(a: SiteObservation, b: SiteObservation) -> SiteObservation:
@@ -835,6 +835,19 @@ def _sample_count(leaf: Any) -> Any:
     if isinstance(leaf, tf.RaggedTensor):
         return tf.cast(leaf.nrows(), tf.int32)
     return tf.cast(leaf.dense_shape[0], tf.int32) if isinstance(leaf, tf.SparseTensor) else tf.shape(leaf)[0]
+
+
+def _unscaled(gradient: Any, scale: Any) -> Any:
+    """Return a gradient over the loss scale, in float32: what underflows in half precision is seen as it arrived."""
+    gradient = tf.cast(gradient, tf.float32)
+    return gradient if scale is None else gradient / scale
+
+
+def _scales_losses(optimizer: Any) -> bool:
+    """Return whether the optimizer may scale the loss: most do not, and a division is a pass over each gradient."""
+    return isinstance(optimizer, keras.optimizers.LossScaleOptimizer) or bool(
+        getattr(optimizer, "loss_scale_factor", None)
+    )
 
 
 def _loss_scale(optimizer: Any) -> float:
