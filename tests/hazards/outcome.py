@@ -134,7 +134,8 @@ def graphs_of(model: Any) -> Iterator[tuple[str, dict[str, int], str]]:
         for concrete in function._list_all_concrete_functions():
             definition = concrete.graph.as_graph_def()
             # What stands for a captured tensor bears the number that the process gave that tensor.
-            nodes = [(n.op, _unnumbered(n.name, "/") if n.op == "Placeholder" else n.name) for n in definition.node]
+            captured = {"Placeholder", "Const"}
+            nodes = [(n.op, _unnumbered(n.name, "/") if n.op in captured else n.name) for n in definition.node]
             for inner in definition.library.function:
                 nodes += [(node.op, f"{_unnumbered(inner.signature.name)}/{node.name}") for node in inner.node_def]
             kinds = dict(sorted(Counter(kind for kind, _ in nodes).items()))
