@@ -54,7 +54,7 @@ def _sources() -> Iterator[Program]:
 def _optimizers() -> Iterator[Program]:
     for name in OPTIMIZERS:
         yield Program(optimizer=name, step=BY_HAND.get(name, "Keras' own"))
-    for name in ("ScheduleFreeAdamW", "LossScaleOptimizer"):
+    for name in sorted({"LossScaleOptimizer", "ScheduleFreeAdamW"} & OPTIMIZERS.keys()):
         yield Program(optimizer=name, step="tape by hand")
     for name in ("counts its calls", "noise in the update"):
         yield Program(optimizer=name, mode="eager")

@@ -6,7 +6,8 @@ release that moves one fails that test with a sentence, and not a training.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Generator, Sequence
 from typing import Any
 
 import tensorflow as _tensorflow
@@ -27,6 +28,7 @@ keras_activations: Any = _activations
 func_graphs: Any = _func_graph
 imperative_gradients: Any = _imperative_grad
 ConcreteFunction: Any = _concrete_function.ConcreteFunction
+FunctionCallOptions: Any = _context.FunctionCallOptions
 _any_context: Any = _context
 _any_record: Any = _record
 _op_defs: Any = _op_def_registry
@@ -41,8 +43,9 @@ PRIVATE_NAMES: dict[str, tuple[Any, Sequence[str]]] = {
     "tensorflow imperative_grad": (imperative_gradients, ("imperative_grad",)),
     "tensorflow context": (
         _any_context.context(),
-        ("call_function", "add_function_def", "remove_function", "get_function_def"),
+        ("call_function", "add_function_def", "remove_function", "get_function_def", "function_call_options"),
     ),
+    "tensorflow FunctionCallOptions": (FunctionCallOptions, ("config_proto_serialized", "executor_type")),
     "tensorflow record": (_any_record, ("could_possibly_record",)),
     "tensorflow op_def_registry": (_op_defs, ("get",)),
     "tensorflow resource_variable_ops": (_resource_variables, ("ResourceVariable",)),
@@ -76,6 +79,23 @@ def forget(name: str) -> None:
 def call(name: str, inputs: Sequence[Any], output_count: int) -> list[Any]:
     """Return the outputs of the function of that name."""
     return _any_context.context().call_function(name.encode(), list(inputs), output_count) or []
+
+
+def call_options() -> Any:
+    """Return how this thread calls functions: what of a function is optimised, and by what it is executed."""
+    return _any_context.context().function_call_options
+
+
+@contextlib.contextmanager
+def called_with(options: Any) -> Generator[None]:
+    """Have this thread call functions with other options meanwhile."""
+    context = _any_context.context()
+    before = context.function_call_options
+    context.function_call_options = options
+    try:
+        yield
+    finally:
+        context.function_call_options = before
 
 
 def operation_kind(type_name: str) -> Any:
