@@ -280,7 +280,6 @@ class GradScope(Callback):
 
     @_harmless
     def on_train_batch_end(self, batch: int, logs: Mapping[str, Any] | None = None) -> None:
-        begun = time.perf_counter()
         if batch != self._batch_begun:
             batch = self._last_trained(batch)
         self._see_loss(batch, logs)
@@ -288,8 +287,7 @@ class GradScope(Callback):
         if recorder is not None and not self._broken:
             recorder.finish()
             if recorder.timing is not None:
-                self._keep(recorder, recorder.timing, begun)
-                recorder.timing = None
+                self._keep(recorder, recorder.timing)
                 self._watch(after_bar=not self._first_in_epoch)
         self._step += batch - self._batch_begun + 1
         self._first_in_epoch = False
@@ -311,7 +309,8 @@ class GradScope(Callback):
         values = {name: float(value) for name, value in (logs or {}).items() if np.ndim(value) == 0}
         costs = self._accounts.costs
         self._write(EpochRecord(max(self._step - 1, 0), self._epoch, time.time(), values, costs))
-        self._watch(after_bar=True)
+        if epoch + 1 != cast("Any", self).params.get("epochs"):  # else all is looked at in a moment
+            self._watch(after_bar=True)
 
     @_harmless
     def on_train_end(self, logs: Mapping[str, Any] | None = None) -> None:
@@ -408,8 +407,9 @@ class GradScope(Callback):
         self._loss = (total - self._loss_sum) / (batch - self._batch_begun + 1)
         self._loss_sum = total
 
-    def _keep(self, recorder: Recorder, timing: Timing, begun: float) -> None:
+    def _keep(self, recorder: Recorder, timing: Timing) -> None:
         """Write what the step that has just ended delivered, and charge what it cost."""
+        begun = time.perf_counter()
         recorded = recorder.recorded
         if recorded is not None:
             if self._journal is None or self._journal.network is not recorded.network:
@@ -517,7 +517,7 @@ class GradScope(Callback):
         """Look for findings in all that was recorded, and note them."""
         if self._live is None or self._journal is None:
             return
-        self._accounts.charge("setup", self._live.finish(), is_record=False)
+        self._accounts.charge("setup", self._live.finish(self._accounts.training_seconds), is_record=False)
         note = self._live.note(max(self._step - 1, 0), time.time())
         if note is not None:
             self._put(note)

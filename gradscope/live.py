@@ -148,6 +148,7 @@ class Live:
         self._epoch_ended = False
         self._look_seconds = math.nan
         self._spent = 0.0
+        self._has_ended = self._is_noted = False
         known_rules()  # loads them, which is set-up and no look
 
     @property
@@ -159,7 +160,6 @@ class Live:
         """Make ready for the next training, which may continue the one before: that its first session tells."""
         self.stopped_by = None
         self._failed = False
-        self._spent = 0.0
 
     def take(self, record: Record) -> None:
         """Keep ``record`` for the next look."""
@@ -168,6 +168,7 @@ class Live:
             self._certain, self._noted = (), ()
             self._seen, self._before, self._seen_count = set(), set(), 0
             self._record_count, self._next_count = 0, _EARLIEST
+            self._spent, self._has_ended = 0.0, False
         self._window.take(record)
         self._record_count += isinstance(record, StepRecord)
         self._epoch_ended |= isinstance(record, EpochRecord)
@@ -183,12 +184,20 @@ class Live:
             return 0.0
         return self._timed(lambda: self._tell(self._look(), after_bar=after_bar))
 
-    def finish(self) -> float:
+    def finish(self, training_seconds: float) -> float:
         """Look at all there is when the training has ended, and return the seconds that it took.
 
-        Nothing is printed, for a summary says it all, and nothing is stopped; a function is told what is new.
+        Nothing is printed, for a summary says it all, and nothing is stopped; a function is told what is new. Of many
+        short trainings that are one run, the first is looked at, and later ones as often as while a training goes on.
+
+        Args:
+            training_seconds: Of all trainings of the run so far.
         """
-        return 0.0 if self._failed else self._timed(lambda: self._pass_on(self._look(is_last=True)))
+        is_due = not self._has_ended or self._record_count >= self._next_count
+        if self._failed or not (is_due or self._affords_look(training_seconds, free=0.0)):
+            return 0.0
+        self._has_ended, self._is_noted = True, False
+        return self._timed(lambda: self._pass_on(self._look(is_last=True)))
 
     def news(self, step: int, wall_time: float) -> FindingsNote | None:
         """Return the record of what is certain by now; None where the last record of this kind says the same."""
@@ -199,8 +208,11 @@ class Live:
         return _note(step, wall_time, self._certain)
 
     def note(self, step: int, wall_time: float) -> FindingsNote | None:
-        """Return the record of all that the last look found; None where looking failed."""
-        return None if self._failed else _note(step, wall_time, self.findings)
+        """Return the record of all that the last look found; None where looking failed, and where it was noted."""
+        if self._failed or self._is_noted:
+            return None
+        self._is_noted = True
+        return _note(step, wall_time, self.findings)
 
     def print_stop(self, step: int) -> None:
         """Print why the training ended after ``step``, where it was stopped."""
@@ -213,9 +225,10 @@ class Live:
         grown = self._record_count >= self._next_count
         if not grown and not self._epoch_ended:
             return False
-        if grown and self._budget is None:
-            return True
-        allowed = max(FREE_SECONDS, SHARE * (self._budget or USUAL_BUDGET) * training_seconds)
+        return (grown and self._budget is None) or self._affords_look(training_seconds, free=FREE_SECONDS)
+
+    def _affords_look(self, training_seconds: float, *, free: float) -> bool:
+        allowed = max(free, SHARE * (self._budget or USUAL_BUDGET) * training_seconds)
         return self._spent + (0.0 if math.isnan(self._look_seconds) else self._look_seconds) <= allowed
 
     def _look(self, *, is_last: bool = False) -> list[Finding]:

@@ -213,3 +213,13 @@ def test_one_value_a_unit_and_statistic_and_1024_samples_a_site_leave_the_device
     assert len(UnitSums._fields) <= 15
     assert 1024 < samples <= 1024 * sites
     assert {tensor.dtype.name for tensor in outputs.values()} == {"float32", "int32"}
+
+
+def test_a_step_that_is_not_due_is_not_recorded_after_the_batches_of_the_census_are_kept() -> None:
+    x = np.tile(X, (2_000 // len(X) + 1, 1))[:2_000]
+    y = np.tile(Y, 2_000 // len(Y) + 1)[:2_000]
+    scope = GradScope(schedule=every(10), quiet=True)
+    fitted(compiled(mlp()), [scope], x, y, batch_size=32, epochs=2)
+    assert scope.run.steps["step"].tolist() == [*range(0, 126, 10)]
+    costs = scope.run.costs
+    assert costs.training_seconds > 0

@@ -20,7 +20,7 @@ from trainings import X, Y, compiled, fitted, mlp, state
 
 from gradscope import Evidence, Finding, GradScope, Run
 from gradscope.diagnose.finding import Severity, findings_json
-from gradscope.live import FIRST, LATEST, UNIT_TABLES, Live, OnFinding, Window, print_live
+from gradscope.live import FIRST, FREE_SECONDS, LATEST, UNIT_TABLES, Live, OnFinding, Window, print_live
 from gradscope.records import EpochRecord, FindingsNote, Record, StepRecord
 from gradscope.store.read import Frames, frames_of
 
@@ -95,7 +95,7 @@ def test_a_new_training_is_told_anew_and_a_resumed_one_is_not() -> None:
     )  # fmt: skip
     watched(watcher, resumed)
     assert len(told) == 2
-    watcher.finish()
+    watcher.finish(1.0)
     assert watcher.findings[0].evidence[0].value == 30
 
 
@@ -124,7 +124,8 @@ def test_looking_keeps_to_its_share_of_the_budget() -> None:
         watcher.take(record)
         took = watcher.watch(float(training))
         if took:
-            assert spent + last <= 0.25 * 0.02 * training, "it begins no look that it cannot expect to afford"
+            allowed = max(FREE_SECONDS, 0.25 * 0.02 * training)
+            assert spent + last <= allowed, "it begins no look that it cannot expect to afford"
             spent, last, looks = spent + took, took, looks + 1
     assert looks > 5
     watcher.take(records(1)[2])
@@ -135,8 +136,22 @@ def test_without_anything_to_do_with_a_finding_nothing_is_looked_at_before_the_e
     watcher = live(None)
     assert watched(watcher, records(100)) == []
     assert watcher.findings == ()
-    watcher.finish()
+    watcher.finish(1.0)
     assert [finding.rule for finding in watcher.findings] == ["rising", "mild"]
+
+
+def test_the_ends_of_many_short_trainings_of_one_run_are_looked_at_ever_more_rarely() -> None:
+    watcher = live(None)
+    looks = 0
+    for at, record in enumerate(records(100)):
+        watcher.begin()
+        watcher.take(record)
+        looks += watcher.finish(1e-3 * at) > 0
+        watcher.note(at, 0.0)
+        assert watcher.note(at, 0.0) is None, "nothing is noted twice"
+    assert 10 < looks < 30
+    watcher.take(records(1)[0])
+    assert watcher.finish(0.0) > 0, "a new run is looked at when it ends"
 
 
 # --- the window ---
@@ -169,7 +184,7 @@ def test_the_same_rules_find_the_same_in_the_window_as_in_the_run(name: str) -> 
     watcher = Live(None)
     for record in made_by_hand:
         watcher.take(record)
-    watcher.finish()
+    watcher.finish(1.0)
     assert made.alike(watcher.findings, Run(frames_of(made_by_hand)).diagnose())
 
 
@@ -186,7 +201,7 @@ def test_a_function_that_fails_warns_once_and_ends_the_looking_only() -> None:
     watcher = live(fails)
     with pytest.warns(UserWarning, match="looks for findings no more.*no such dashboard") as caught:
         watched(watcher, records(200))
-    watcher.finish()
+    watcher.finish(1.0)
     assert len(caught) == len(calls) == 1
     assert watcher.note(1, 0.0) is None
 
@@ -221,7 +236,7 @@ def test_the_note_holds_every_finding_and_all_words() -> None:
     watcher = live(None)
     for record in records(50):
         watcher.take(record)
-    watcher.finish()
+    watcher.finish(1.0)
     note = watcher.note(49, 7.0)
     assert note is not None
     assert (note.step, note.wall_time) == (49, 7.0)

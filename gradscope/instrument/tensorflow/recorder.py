@@ -101,7 +101,7 @@ class Recorder:
         self._on_failure = on_failure
         self._feed = Feed()
         self._number = 0
-        self._observes = self._histograms = self._is_busy = False
+        self._is_armed = self._observes = self._histograms = self._is_busy = False
         self._seen: list[_Seen] = []
         self._held: dict[int, Any] = {}
         self._eager: tuple[contextlib.ExitStack, Notes] | None = None
@@ -121,7 +121,7 @@ class Recorder:
         step was seen.
         """
         self.disarm()
-        self.recorded = self.batch = self.timing = None
+        self._is_armed = True
         self._observes, self._histograms = observe, histograms
         self._own_seconds = self._our_seconds = 0.0
         self._made = False
@@ -133,7 +133,12 @@ class Recorder:
         self._began = time.perf_counter()
 
     def finish(self) -> None:
-        """Make what the step has shown into numbers."""
+        """Make what the step has shown into numbers; there are none of a step that nobody armed for."""
+        self.recorded = self.timing = None
+        if not self._is_armed:
+            self.batch = None
+            return
+        self._is_armed = False
         watching.stop_telling(self)
         ended = time.perf_counter()
         eager, self._eager = self._eager, None
@@ -151,6 +156,8 @@ class Recorder:
 
     def disarm(self) -> None:
         """Let go of the step that was armed for, whatever has become of it."""
+        self._is_armed = False
+        self.batch = None
         watching.stop_telling(self)
         if self._eager is not None:
             self._eager[0].close()
