@@ -49,7 +49,7 @@ def verdict(bare: list[Outcome], recorded: Outcome) -> Verdict:
     if graphs(first, recorded):
         return Verdict(GRAPH, graphs(first, recorded)[0], *counts)
     said = "; ".join(dict.fromkeys(recorded.said))
-    if not recorded.records:
+    if not recorded.records and (said or recorded.batches):
         return Verdict(REFUSED, said, *counts) if said else Verdict(SILENT, "nothing recorded, nothing said", *counts)
     if said or recorded.records < recorded.batches:
         return Verdict(IN_PART, said or UNSAID, *counts)

@@ -54,6 +54,9 @@ class Feed:
                 except StopIteration:
                     iterators.clear()  # it has ended for good
                     return
+                except BaseException:
+                    iterators.clear()
+                    raise
                 yield element
 
         options = tf.data.Options()

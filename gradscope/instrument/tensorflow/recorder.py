@@ -251,11 +251,26 @@ class Recorder:
             first = next(iterator)
         except (StopIteration, tf.errors.OutOfRangeError):  # the training's own step is to find that the data end
             return self._timed(lambda: run(inputs, captured))
+        except Exception as error:
+            self._run_without_data(error, iterator.element_spec, captured, run)
+            raise
         rest = itertools.islice(iterator, executions - 1)
         elements = itertools.chain([first] if only_observes else [first, first], rest)
         feed = self._feed.of(lambda: next(elements), iterator.element_spec)
         fed = tf.nest.flatten(feed, expand_composites=True)
         return self._fed(plan, function, _leaves(first), fed, captured, run, only_observes=only_observes)
+
+    def _run_without_data(
+        self, error: Exception, element_spec: Any, captured: list[Any], run: Callable[..., Any]
+    ) -> None:
+        """Do what the own step does where its data raise: all that does not depend on them, such as counting steps."""
+
+        def failing() -> Any:
+            raise error
+
+        feed = self._feed.of(failing, element_spec)
+        with contextlib.suppress(tf.errors.OpError):
+            self._timed(lambda: run(tf.nest.flatten(feed, expand_composites=True), captured))
 
     def _fed(
         self,
