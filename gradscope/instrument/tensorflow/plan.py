@@ -197,11 +197,11 @@ def is_training_step(function: Any) -> bool:
 
 
 def _batch(function: Any) -> tuple[list[Any], Any]:
-    """Return the tensors of a function's first argument, and their structure."""
-    arguments, _ = function.structured_input_signature
-    structure = arguments[0] if arguments else None
-    count = sum(spec is not None for spec in tf.nest.flatten(structure, expand_composites=True))
-    return list(function.inputs[:count]), structure
+    """Return the tensors that a function is called with, and their structure: None where an argument is no tensor."""
+    structure = tf.nest.map_structure(
+        lambda spec: spec if isinstance(spec, tf.TypeSpec) else None, function.structured_input_signature
+    )
+    return list(function.inputs[: len(function.inputs) - len(function.captured_inputs)]), structure
 
 
 def _leaves(outputs: Any) -> list[Any]:
