@@ -19,7 +19,7 @@ from gradscope.network import Network
 from gradscope.records import StepRecord
 from gradscope.rows import activation_row, global_norm, gradient_norm, gradient_row
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, Table
-from gradscope.sums import GradientSums, Host, merge_activations, merge_backward, merge_softmax, merge_units
+from gradscope.sums import GradientSums, Host
 
 HISTOGRAMS_AN_INTERVAL = 20  # then the interval doubles: 200 histograms reach over 20,000 records
 
@@ -152,7 +152,7 @@ class Journal:
         merged: Sequence[SiteObservation] = ()
         for observation in census:
             self._observe_units(observation.sites, step, observation.samples)
-            merged = [*map(_merged, merged, observation.sites)] if merged else observation.sites
+            merged = [*map(SiteObservation.merged, merged, observation.sites)] if merged else observation.sites
         return StepRecord(
             step=step,
             epoch=epoch,
@@ -212,15 +212,6 @@ def _clips(clipping: Clipping, gradients: Sequence[GradientSums[Host] | None]) -
 def _histograms(activations: Mapping[str, NDArray[np.float32]]) -> dict[str, NDArray[np.float64]]:
     bins = {site: histogram(values) for site, values in activations.items()}
     return {site: table for site, table in bins.items() if table is not None}
-
-
-def _merged(a: SiteObservation, b: SiteObservation) -> SiteObservation:
-    return SiteObservation(
-        activation=merge_activations(a.activation, b.activation),
-        units=None if a.units is None or b.units is None else merge_units(a.units, b.units),
-        backward=None if a.backward is None or b.backward is None else merge_backward(a.backward, b.backward),
-        softmax=None if a.softmax is None or b.softmax is None else merge_softmax(a.softmax, b.softmax),
-    )
 
 
 def _array(table: Table, rows: Iterator[NDArray[np.float32]]) -> NDArray[np.float32]:

@@ -187,7 +187,8 @@ def take_changes(state: State) -> tuple[State, Host]:
     now_dead, now_stuck = (nothing if flags is None else flags for flags in known)
     was_dead, was_stuck = (nothing, nothing) if state.taken is None else state.taken
     changed = np.flatnonzero((now_dead != was_dead) | (now_stuck != was_stuck))
-    return state._replace(taken=(now_dead, now_stuck)), unit_rows(state)[changed]
+    rows = unit_rows(state)[changed] if changed.size else np.empty((0, len(UNITS.statistics)))
+    return state._replace(taken=(now_dead, now_stuck)), rows
 
 
 def unit_rows(state: State) -> Host:

@@ -8,7 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gradscope.sums import ActivationSums, BackwardSums, GradientSums, Host, SoftmaxSums, UnitSums
+from gradscope.sums import (
+    ActivationSums,
+    BackwardSums,
+    GradientSums,
+    Host,
+    SoftmaxSums,
+    UnitSums,
+    merge_activations,
+    merge_backward,
+    merge_softmax,
+    merge_units,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +37,16 @@ class SiteObservation:
     units: UnitSums[Host] | None
     backward: BackwardSums[Host] | None
     softmax: SoftmaxSums[Host] | None
+
+    def merged(self, other: SiteObservation) -> SiteObservation:
+        """Return the sums of both together: of two parts of a batch, two batches or two replicas."""
+        a, b = self, other
+        return SiteObservation(
+            activation=merge_activations(a.activation, b.activation),
+            units=None if a.units is None or b.units is None else merge_units(a.units, b.units),
+            backward=None if a.backward is None or b.backward is None else merge_backward(a.backward, b.backward),
+            softmax=None if a.softmax is None or b.softmax is None else merge_softmax(a.softmax, b.softmax),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,10 +55,6 @@ from gradscope.sums import (
     UnitSums,
     decoded,
     limits,
-    merge_activations,
-    merge_backward,
-    merge_softmax,
-    merge_units,
 )
 
 
@@ -607,7 +603,7 @@ class Measurement:
                     backward=decoded(BackwardSums[Host], backward) if each.has_backward else None,
                     softmax=decoded(SoftmaxSums[Host], softmax) if each.has_softmax else None,
                 )
-                merged = seen if merged is None else merged_sites(merged, seen)
+                merged = seen if merged is None else merged.merged(seen)
             assert merged is not None
             yield merged
 
@@ -682,16 +678,6 @@ def _side_by_side(
         by_unit = [by_unit]
     for index, row, of_units in zip(sites, rows, by_unit, strict=True):
         yield index, (row, tf.reshape(of_units, [-1]))
-
-
-def merged_sites(a: SiteObservation, b: SiteObservation) -> SiteObservation:
-    """Return the sums of two parts of a batch, two batches or two replicas together."""
-    return SiteObservation(
-        activation=merge_activations(a.activation, b.activation),
-        units=None if a.units is None or b.units is None else merge_units(a.units, b.units),
-        backward=None if a.backward is None or b.backward is None else merge_backward(a.backward, b.backward),
-        softmax=None if a.softmax is None or b.softmax is None else merge_softmax(a.softmax, b.softmax),
-    )
 
 
 def _of_variable(optimizer: Any, variable: Any) -> Any:

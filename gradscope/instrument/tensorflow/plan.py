@@ -198,9 +198,9 @@ def is_training_step(function: Any) -> bool:
 
 def _batch(function: Any) -> tuple[list[Any], Any]:
     """Return the tensors that a function is called with, and their structure: None where an argument is no tensor."""
-    structure = tf.nest.map_structure(
-        lambda spec: spec if isinstance(spec, tf.TypeSpec) else None, function.structured_input_signature
-    )
+    signature = function.structured_input_signature
+    specs = [spec if isinstance(spec, tf.TypeSpec) else None for spec in tf.nest.flatten(signature)]
+    structure = tf.nest.pack_sequence_as(signature, specs)
     return list(function.inputs[: len(function.inputs) - len(function.captured_inputs)]), structure
 
 
