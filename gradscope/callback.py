@@ -472,7 +472,8 @@ class GradScope(Callback):
     def _network_of_nothing(self) -> Network:
         """Return what was trained where no step of it was recorded: what was known of it before, or its layers."""
         model = self._trained
-        missed = NotMeasured(model.name, self._broken or reasons.NO_STEP)
+        unseen = "" if self._recorder is None else self._recorder.unseen
+        missed = NotMeasured(model.name, self._broken or unseen or reasons.NO_STEP)
         nothing = describe(model, places(model), sites=(), variables=(), not_measured=[missed])
         before = self._previous.network if self._previous is not None else None
         begun = self._beginning

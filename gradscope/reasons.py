@@ -43,9 +43,6 @@ MAYBE_MISSING: Final = (
     "a function put together from basic operations, such as maximum(z, 0), is not recognised and may be missing; "
     "use one of keras.activations, or an Activation layer, to have it measured"
 )
-LEARNING_RATE: Final = (
-    "the optimizer tells no single learning rate, so that column is empty; log the rates yourself if you need them"
-)
 OTHER_NOISE: Final = (
     "its random numbers come from a generator that keeps a state, as tf.random.uniform does, so what is recorded is of "
     "other noise than was trained on; use keras.random with a SeedGenerator to have the same"
@@ -99,35 +96,12 @@ def twice(operations: Iterable[str]) -> str:
     )
 
 
-def replicas(count: int) -> str:
-    """Return why a training on several replicas is not recorded.
-
-    Example:
-        >>> replicas(2)
-        'the model trains on 2 replicas, which are not recorded yet; train on one device to have it recorded'
-    """
-    return f"the model trains on {count} replicas, which are not recorded yet; train on one device to have it recorded"
-
-
-def first_replica(count: int) -> str:
-    """Return what of a training on several replicas is recorded.
-
-    Example:
-        >>> first_replica(2)
-        'the model trains on 2 replicas, and only the part of each batch that the first one sees is measured; ...'
-    """
-    return (
-        f"the model trains on {count} replicas, and only the part of each batch that the first one sees is measured; "
-        "train on one device to have all of it measured"
-    )
-
-
 def from_step(step: int, reason: str) -> str:
     """Return ``reason`` as one that holds from ``step`` on.
 
     Example:
-        >>> from_step(1200, replicas(2))
-        'from step 1,200 on: the model trains on 2 replicas, ...'
+        >>> from_step(1200, NO_PROFILE)
+        'from step 1,200 on: its function could not be tried out by itself, ...'
     """
     return f"from step {step:,} on: {reason}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -22,8 +23,6 @@ CONSTANTS = {
 }
 SAMPLES: dict[str, list[Any]] = {
     "twice": [["EagerPyFunc"], ["IteratorGetNext", "QueueDequeueV2"], ["SomethingNew"], []],
-    "replicas": [2],
-    "first_replica": [8],
     "from_step": [1200],
     "of_error": [
         RuntimeError("out of ideas"),
@@ -89,6 +88,11 @@ def test_a_reason_begins_small_and_says_what_to_do_or_what_there_is_instead(name
     assert text[0].islower()
     assert "; " in text
     assert not text.startswith("it is not measured")
+
+
+def test_every_reason_is_made_to_happen_by_a_test() -> None:
+    tests = "".join(path.read_text(encoding="utf-8") for path in Path(__file__).parent.rglob("test_*.py"))
+    assert [name for name in CONSTANTS if f"reasons.{name}" not in tests] == []
 
 
 def test_no_reason_stands_twice() -> None:

@@ -343,8 +343,6 @@ class Measurement:
             if each.optimizer is None or (own in optimizers and inner(each.optimizer) is not own):
                 continue
             rate = self._rates.get(id(each.value))
-            if isinstance(rate, tf.Tensor) and any(rate is tensor for tensor in self._wanted.tensors):
-                return _Place(self._wanted.add(rate))
             if isinstance(rate, tf.Tensor):
                 return _Place(self._wanted.add(rate))
             return getattr(inner(each.optimizer), "_learning_rate", None)
@@ -366,6 +364,14 @@ class Measurement:
                 place = self._by_layer.get(id(layer))
                 if place is not None and place.inside_loop is None and place.key not in taken:
                     self._miss(place.key, reasons.ELSEWHERE)
+        for each in self._sites:
+            if getattr(each.place.layer, "_remat_mode", None) is not None and not each.has_backward:
+                self._miss(f"{each.site.key} (backward)", reasons.RECOMPUTED)
+        for place in self._places:
+            if getattr(place.layer, "quantization_mode", None) is not None:
+                self._miss(f"{place.key} (kernel)", reasons.QUANTISED)
+        if self._model.trainable_weights and not self._variables and self._chosen is None:
+            self._missed.setdefault(f"{self._model.name} (gradients)", reasons.NO_GRADIENT)
         return [NotMeasured(key, reason) for key, reason in self._missed.items()]
 
     def _note_closed(self, frame: Frame) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradscope import reasons
 from gradscope.errors import ModelError
 from gradscope.instrument.notes import Notes
 from gradscope.instrument.observation import Observation
@@ -92,6 +93,12 @@ class Recorder:
         model: A compiled Keras model.
         layers: Which layers are recorded; None for all.
         on_failure: Called with whatever went wrong while recording; the training goes on.
+
+    Attributes:
+        recorded: The numbers of the latest step that was armed for; None where there are none.
+        batch: Its batch; None where it is not known.
+        timing: What it took; None where no step was seen.
+        unseen: Why a step that was armed for was not seen; ``""`` where each was.
     """
 
     def __init__(self, model: Any, layers: LayerFilter | None, on_failure: Callable[[Exception], None]) -> None:
@@ -112,6 +119,7 @@ class Recorder:
         self.recorded: Recorded | None = None
         self.batch: Any = None
         self.timing: Timing | None = None
+        self.unseen = ""
         watching.begin(self)
 
     def arm(self, *, observe: bool, histograms: bool = False) -> None:
@@ -148,6 +156,8 @@ class Recorder:
             self._guarded(lambda: self._take_eager(eager[1]))
         if self._seen:
             self.recorded = self._guarded(self._numbers)
+        elif self._observes:
+            self.unseen = self.unseen or reasons.NOT_SEEN
         self._seen.clear()
         self._held.clear()
         if self._own_seconds:
@@ -357,9 +367,11 @@ class Recorder:
     def _noted_anew(self, function: Any) -> bool:
         """Note a step that was traced before anyone looked, by tracing it once more; return whether that succeeded."""
         found = step_functions(self._model.train_function)
-        if found is None or not any(function is trace for step in found for trace in traces(step)):
+        steps = found or (self._model.train_function,)
+        if not any(function is trace for step in steps for trace in traces(step)):
             return False
-        if getattr(function, _TRIED, False):
+        self.unseen = reasons.TRACED_BEFORE
+        if found is None or getattr(function, _TRIED, False):
             return False
         setattr(function, _TRIED, True)  # once is enough: it runs the user's Python
         one, _ = found
