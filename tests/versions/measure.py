@@ -26,7 +26,7 @@ README = Path(__file__).with_name("README.md")
 PYTHONS = ("3.11", "3.13")
 EXTRAS = ("tensorflow", "demo", "parquet", "remote")
 SHOWN = ("tensorflow", "keras", "numpy", "pandas", "plotly", "rich", "typer", "tensorboard")
-TOOLS = ("pytest==9.2.0", "hypothesis>=6.100", "duckdb>=1.4")
+TOOLS = ("pytest==9.2.0", "pytest-xdist>=3.6", "hypothesis>=6.100", "duckdb>=1.4")
 BEGIN, END = "<!-- versions: from python tests/versions/measure.py --write -->\n", "<!-- end -->\n"
 CHECKS = {
     "demo": ("-m", "gradscope", "demo", "--dir", "{folder}"),
