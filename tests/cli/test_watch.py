@@ -75,9 +75,9 @@ def test_a_terminal_of_another_size_is_drawn_anew_before_the_next_look(tmp_path:
     with terminal("watch", write(tmp_path / "sick", sick()), "--interval", "60") as shown:
         assert "update /" not in shown.read_until("Ctrl-C")
         shown.resize(130, 40)
-        assert "update /" in shown.read_until("Ctrl-C", seconds=40)
+        shown.read_until("update /", seconds=40)
         shown.resize(60, 16)
-        assert "of 9 layers" in shown.read_until("Ctrl-C", seconds=40)
+        shown.read_until("of 9 layers", seconds=40)
 
 
 def test_blocks_have_colour_and_no_color_takes_it_away(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 from gradscope.activations.known import known_profile
-from gradscope.instrument.tensorflow.norms import square_sums, weight_and_update_norms
+from gradscope.instrument.tensorflow.norms import norms_of_sums, square_sums
 from gradscope.statistics.finite import SiteTensors, finite_sites_sums
 from gradscope.statistics.finite_gradients import finite_gradients_sums
 from gradscope.sums import Limits, limits
@@ -167,7 +167,7 @@ def update_part(model: Any) -> Callable[[], Any]:
     after = [tf.constant(rng.standard_normal(v.shape) * 0.05, tf.float32) for v in model.trainable_variables]
     before = [x + rng.standard_normal(x.shape).astype(np.float32) * 1e-3 for x in after]
     function = tf.function(square_sums, autograph=False)
-    return lambda: weight_and_update_norms(after, before, function)
+    return lambda: norms_of_sums(function(after, before), lambda row: (before[row], after[row]))
 
 
 def main() -> None:
