@@ -25,7 +25,7 @@ COLUMNS: Final = (
 """Columns of the `findings` frame."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Evidence:
     """One number that made a rule fire, with the threshold beside it.
 
@@ -42,6 +42,17 @@ class Evidence:
     threshold: float = math.nan
     above: bool = True
     unit: str = ""
+
+    def __eq__(self, other: object) -> bool:
+        """Whether all is the same: no threshold is the same as no threshold, which NaN is not to itself."""
+        return isinstance(other, Evidence) and self._compared() == other._compared()
+
+    def __hash__(self) -> int:
+        return hash(self._compared())
+
+    def _compared(self) -> tuple[object, ...]:
+        numbers = (None if math.isnan(number) else number for number in (self.value, self.threshold))
+        return (self.name, *numbers, self.above, self.unit)
 
     def __str__(self) -> str:
         value, threshold = (_number(number, self.unit) for number in (self.value, self.threshold))

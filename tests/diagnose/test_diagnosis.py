@@ -78,3 +78,10 @@ def test_thresholds_of_a_rule_that_is_not_run_are_an_error() -> None:
 def test_a_threshold_without_its_name_is_an_error_that_says_so() -> None:
     with pytest.raises(ArgumentError):
         diagnose(SATURATED, dying_relu=0.4)  # type: ignore[arg-type]
+
+
+def test_evidence_without_a_threshold_is_equal_to_the_same() -> None:
+    shown = Evidence("epochs", 1.0)
+    assert shown == Evidence("epochs", 1.0, float("nan"))
+    assert hash(shown) == hash(Evidence("epochs", 1.0, float("nan")))
+    assert shown != Evidence("epochs", 2.0)
