@@ -19,6 +19,9 @@ from typing import Any
 COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])[;m]")
 """An escape code that sets a colour of the text or of its background."""
 
+OF_ANOTHER_TERMINAL = ("NO_COLOR", "FORCE_COLOR", "COLUMNS", "LINES")
+"""Variables that would be obeyed instead of the terminal; readline sets the last two in a process that imports it."""
+
 ENTER, LEAVE, SHOW_CURSOR = "\x1b[?1049h", "\x1b[?1049l", "\x1b[?25h"
 
 
@@ -69,7 +72,7 @@ def terminal(
 ) -> Generator[Terminal]:
     """Run ``gradscope`` with these arguments in a terminal of its own; what still runs at the end is ended."""
     ours, theirs = pty.openpty()
-    plain = {name: value for name, value in os.environ.items() if name not in ("NO_COLOR", "FORCE_COLOR", "COLUMNS")}
+    plain = {name: value for name, value in os.environ.items() if name not in OF_ANOTHER_TERMINAL}
     process = subprocess.Popen(
         [sys.executable, "-m", "gradscope", *map(str, arguments)],
         stdin=theirs,
