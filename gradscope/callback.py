@@ -533,8 +533,9 @@ class GradScope(Callback):
             seconds = max(CENSUS_SECONDS, CENSUS_SHARE * self._accounts.training_seconds)
             batches = [] if self._journal.windows_are_of(self._step) else batches
         in_time = itertools.takewhile(lambda _: time.perf_counter() - begun < seconds, batches)
-        census = [self._recorder.again(batch) for batch in in_time]
-        self._write(self._journal.last_record(census, step=self._step, epoch=self._epoch, wall_time=time.time()))
+        seen = [self._recorder.again(batch) for batch in in_time]
+        last = max(self._step - 1, 0)
+        self._write(self._journal.final_pass(seen, step=last, epoch=self._epoch, wall_time=time.time()))
         self._accounts.charge("setup", time.perf_counter() - begun, is_record=False)
 
     def _stop_recording(self, error: Exception) -> None:

@@ -16,7 +16,7 @@ from gradscope import baseline, windows
 from gradscope.histogram import histogram
 from gradscope.instrument.observation import Clipping, Observation, SiteObservation
 from gradscope.network import Network
-from gradscope.records import StepRecord
+from gradscope.records import FinalPass, StepRecord
 from gradscope.rows import activation_row, global_norm, gradient_norm, gradient_row
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, Table
 from gradscope.sums import GradientSums, Host
@@ -140,20 +140,20 @@ class Journal:
             histograms=_histograms(observation.activations),
         )
 
-    def last_record(self, census: Sequence[Observation], *, step: int, epoch: int, wall_time: float) -> StepRecord:
-        """Return the record that ends a training: the census, and the units that have changed since the last one.
+    def final_pass(self, seen: Sequence[Observation], *, step: int, epoch: int, wall_time: float) -> FinalPass:
+        """Return what a training has left, with the units that have changed since the last record.
 
         Args:
-            census: Batches looked at once more under the final weights; empty where the windows are complete.
-            step: The step after the last.
+            seen: What batches show under the final weights; empty where the windows are complete.
+            step: The last step.
             epoch: The last epoch.
             wall_time: Seconds since 1970.
         """
         merged: Sequence[SiteObservation] = ()
-        for observation in census:
+        for observation in seen:
             self._observe_units(observation.sites, step, observation.samples)
             merged = [*map(SiteObservation.merged, merged, observation.sites)] if merged else observation.sites
-        return StepRecord(
+        return FinalPass(
             step=step,
             epoch=epoch,
             wall_time=wall_time,

@@ -7,7 +7,6 @@ if it has become more severe. Whatever fails here warns once, and looks no more;
 
 from __future__ import annotations
 
-import json
 import logging
 import math
 import sys
@@ -24,7 +23,7 @@ from gradscope import reasons
 from gradscope._version import __version__
 from gradscope.diagnose.diagnosis import diagnose
 from gradscope.diagnose.discover import Rule, known_rules
-from gradscope.diagnose.finding import Finding, Severity, at_least, findings_json, rank
+from gradscope.diagnose.finding import Finding, Severity, at_least, rank
 from gradscope.errors import GradscopeError
 from gradscope.records import EpochRecord, FindingsNote, Record, Session, StepRecord
 from gradscope.report.findings import findings_text, grouped, short_lines
@@ -287,7 +286,7 @@ class Live:
 
 def _note(step: int, wall_time: float, findings: Sequence[Finding]) -> FindingsNote:
     text = findings_text(findings, width=100).plain
-    return FindingsNote(step, wall_time, __version__, tuple(json.loads(findings_json(findings))), text)
+    return FindingsNote(step, wall_time, __version__, tuple(finding.to_json() for finding in findings), text)
 
 
 def print_live(findings: Sequence[Finding], *, after_bar: bool = False) -> None:

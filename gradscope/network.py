@@ -7,10 +7,11 @@ speak of layers, functions, initialisers and the optimizer without a framework a
 from __future__ import annotations
 
 import dataclasses
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal
+
+from gradscope.lossless_json import from_json, to_json
 
 Role = Literal["kernel", "bias", "scale", "offset", "embedding", "other"]
 
@@ -155,18 +156,18 @@ class Network:
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def to_json(self) -> str:
-        """Return the description as JSON; infinite limits become strings, so that any reader takes it.
+        """Return the description as JSON that any reader takes.
 
         Example:
             >>> Network.from_json(Network("mlp").to_json()) == Network("mlp")
             True
         """
-        return json.dumps(_plain(dataclasses.asdict(self)), ensure_ascii=False, allow_nan=False)
+        return to_json(dataclasses.asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Network:
         """Return the description that `to_json` wrote; fields of a newer version are left out."""
-        data = json.loads(text)
+        data = from_json(text)
         edges = data.get("edges")
         return cls(
             name=data["name"],
@@ -205,17 +206,6 @@ def _rank(variable: Variable) -> int:
     return {"kernel": 0, "embedding": 1}.get(variable.role, 2)
 
 
-def _plain(value: Any) -> Any:
-    """Return ``value`` with non-finite numbers as the strings ``inf``, ``-inf`` and ``nan``."""
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in cast("Mapping[str, Any]", value).items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in cast("Sequence[Any]", value)]
-    if isinstance(value, float) and (value != value or value in (float("inf"), -float("inf"))):
-        return str(value)
-    return value
-
-
 def _known(cls: Any, item: Mapping[str, Any]) -> Any:
     names = {f.name for f in dataclasses.fields(cls)}
     return cls(**{key: value for key, value in item.items() if key in names})
@@ -224,6 +214,6 @@ def _known(cls: Any, item: Mapping[str, Any]) -> Any:
 def _site(item: Mapping[str, Any]) -> Site:
     profile, consumers = item.get("profile"), item.get("consumers")
     if profile is not None:
-        limits = {key: float(value) if isinstance(value, str) else value for key, value in profile.items()}
-        profile = _known(Profile, limits)
+        # Files of version 1.0 hold "inf" where a limit is infinite.
+        profile = _known(Profile, {key: float(v) if isinstance(v, str) else v for key, v in profile.items()})
     return _known(Site, {**item, "profile": profile, "consumers": None if consumers is None else tuple(consumers)})

@@ -56,7 +56,7 @@ class StepRecord:
         step: Step, counted from 0 over the whole run.
         epoch: Epoch, counted from 0.
         wall_time: Seconds since 1970.
-        steps: Shape ``(len(STEPS.statistics),)``, float32; None for a census after the last step.
+        steps: Shape ``(len(STEPS.statistics),)``, float32; None where not recorded.
         activations: Shape ``(sites, len(ACTIVATIONS.statistics))``, float32; None where not recorded.
         gradients: Shape ``(variables, len(GRADIENTS.statistics))``, float32; None where not recorded.
         units: Shape ``(changed units, 1 + len(UNITS.statistics))``, float64; its first column is the index of the
@@ -78,13 +78,34 @@ class StepRecord:
     extra_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FinalPass:
+    """The training's first batches under the weights that it ended with: nothing is trained by it.
+
+    Attributes:
+        step: Last step of the training.
+        epoch: Its epoch.
+        wall_time: Seconds since 1970.
+        activations: Shape ``(sites, len(ACTIVATIONS.statistics))``, float32; None where the recorded steps say enough.
+        units: Units whose state has changed since the last record, as in `StepRecord`; None where none has.
+        extra_columns: As in `StepRecord`.
+    """
+
+    step: int
+    epoch: int
+    wall_time: float
+    activations: NDArray[np.float32] | None = None
+    units: NDArray[np.float64] | None = None
+    extra_columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+
+
 @dataclass(frozen=True, slots=True)
 class Costs:
     """What recording has cost so far in this session, and in those that it goes on from in one process, in seconds.
 
     Attributes:
         training_seconds: The training's own, recording, set-up and validation left out.
-        setup_seconds: Tracing, the first trial, loading the rules; at the end the census and the last diagnosis.
+        setup_seconds: Tracing, the first trial, loading the rules; at the end the final pass and the last diagnosis.
         early_seconds: Records of the beginning.
         epoch_seconds: The one record an epoch.
         running_seconds: All other records, and looking for findings: the share that ``max_overhead`` limits.
@@ -146,4 +167,4 @@ class FindingsNote:
     text: str
 
 
-Record: TypeAlias = Session | NetworkChange | StepRecord | EpochRecord | FindingsNote | SessionEnd
+Record: TypeAlias = Session | NetworkChange | StepRecord | FinalPass | EpochRecord | FindingsNote | SessionEnd

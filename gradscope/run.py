@@ -69,6 +69,11 @@ class Run:
         return self.frames.activations
 
     @property
+    def final_activations(self) -> pd.DataFrame:
+        """One row a site, under the weights that the training ended with; none where its steps say enough of units."""
+        return self.frames.final_activations
+
+    @property
     def gradients(self) -> pd.DataFrame:
         """One row a recorded step and trainable variable: gradient, weight and update."""
         return self.frames.gradients

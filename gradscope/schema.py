@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass
 from typing import Final, Literal
 
-VERSION: Final = (1, 0)
+VERSION: Final = (1, 1)
 """Major and minor version of what the files hold. A newer minor adds columns; a newer major cannot be read."""
 
 
@@ -205,7 +205,16 @@ HISTOGRAMS: Final = Table(
     ),
 )
 
-TABLES: Final = {table.name: table for table in (STEPS, ACTIVATIONS, GRADIENTS, UNITS, EPOCHS, HISTOGRAMS)}
+FINAL_ACTIVATIONS: Final = Table(
+    "final_activations",
+    "site, over the first batches under the weights that the training ended with",
+    ACTIVATIONS.keys,
+    ACTIVATIONS.statistics,
+)
+
+TABLES: Final = {
+    table.name: table for table in (STEPS, ACTIVATIONS, FINAL_ACTIVATIONS, GRADIENTS, UNITS, EPOCHS, HISTOGRAMS)
+}
 
 
 class Compatibility(enum.Enum):

@@ -34,7 +34,8 @@ MAP: dict[str, set[str]] = {
     "reasons": {"errors"},
     "schema": {"errors"},
     "nearest": set(),
-    "network": set(),
+    "lossless_json": set(),
+    "network": {"lossless_json"},
     "records": {"network"},
     "sums": {"network"},
     "rows": {"schema", "sums"},
@@ -43,8 +44,8 @@ MAP: dict[str, set[str]] = {
     "schedule": {"errors", "occasions"},
     "baseline": set(),
     "histogram": set(),
-    "store": {"_version", "errors", "schema", "network", "records"},
-    "diagnose": {"errors", "nearest", "reasons", "schema", "network", "store"},
+    "store": {"_version", "errors", "lossless_json", "schema", "network", "records"},
+    "diagnose": {"errors", "lossless_json", "nearest", "reasons", "schema", "network", "store"},
     "report.figures": {
         "diagnose", "errors", "nearest", "schema", "network", "records", "report.decades", "report.wording",
         "store.read",
@@ -57,7 +58,7 @@ MAP: dict[str, set[str]] = {
     "run": {"diagnose", "errors", "network", "records", "report", "store"},
     "sweep": {"errors", "report", "store.read"},
     "runs": {"diagnose", "errors", "run", "report", "store", "sweep"},
-    "cli": {"_version", "errors", "nearest", "report", "run", "runs", "sweep"},
+    "cli": {"_version", "errors", "lossless_json", "nearest", "report", "run", "runs", "sweep"},
     "__main__": {"cli"},
     "activations": {"errors", "network"},
     "statistics": {"errors", "sums"},
@@ -108,7 +109,7 @@ FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
 NO_PANDAS = {"store", "store.events", "store.sink", "store.event_sink"}
 
 # What TensorBoard's tab may import of gradscope.
-DASHBOARD = {"schema", "network", "records", "store.events", "store.layout"}
+DASHBOARD = {"lossless_json", "schema", "network", "records", "store.events", "store.layout"}
 
 TOP_LEVEL = {"CHANGELOG.md", "LICENSE", "README.md", "pyproject.toml", "dashboards", "examples", "gradscope", "tests"}
 

@@ -46,16 +46,17 @@ def test_the_model_keeps_its_own_train_function_at_every_step() -> None:
     assert all(who.own_after)
 
 
-def test_the_census_of_a_short_training_judges_its_units() -> None:
+def test_the_final_pass_of_a_short_training_judges_its_units() -> None:
     model = compiled(mlp())
     model.layers[2].set_weights([model.layers[2].get_weights()[0], np.array([-1e3] * 4 + [1e3] * 4, np.float32)])
     x, y = np.tile(X, (30, 1)), np.tile(Y, 30)
     scope = GradScope(schedule=1000, quiet=True)
     fitted(model, [scope], x, y, batch_size=100, epochs=1)
     assert len(scope.run.steps) == 1
-    last = scope.run.activations.groupby("layer", observed=True)["dead_unit_fraction"].last()
-    assert last["dense_1"] == 0.5
-    assert scope.run.steps["step"].max() < 12
+    final = scope.run.final_activations.set_index("layer")
+    assert final["dead_unit_fraction"]["dense_1"] == 0.5
+    assert {*final["step"]} == {11}
+    assert {*scope.run.activations["step"]} == {*scope.run.steps["step"]} == {0}
 
 
 class Reads(keras.callbacks.Callback):
@@ -141,6 +142,7 @@ def test_a_new_model_in_the_directory_is_a_new_training_and_the_last_one_is_show
     ],
 )
 def test_a_second_fit_goes_on_counting_where_the_first_ended(optimizer: Any, skips: bool) -> None:
+    keras.utils.set_random_seed(0)
     model = compiled(mlp(), optimizer())
     scope = GradScope(schedule=1, quiet=True)
     fitted(model, [scope], 50 * X, epochs=1)
@@ -215,7 +217,7 @@ def test_one_value_a_unit_and_statistic_and_1024_samples_a_site_leave_the_device
     assert {tensor.dtype.name for tensor in outputs.values()} == {"float32", "int32"}
 
 
-def test_a_step_that_is_not_due_is_not_recorded_after_the_batches_of_the_census_are_kept() -> None:
+def test_a_step_that_is_not_due_is_not_recorded_after_the_batches_of_the_final_pass_are_kept() -> None:
     x = np.tile(X, (2_000 // len(X) + 1, 1))[:2_000]
     y = np.tile(Y, 2_000 // len(Y) + 1)[:2_000]
     scope = GradScope(schedule=every(10), quiet=True)

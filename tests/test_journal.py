@@ -154,18 +154,16 @@ def test_units_are_written_at_most_once_an_epoch_and_only_those_that_changed() -
     assert units[:, 1].tolist() == [0.0], "the other lives, as every unit does until more is known"
 
 
-def test_the_last_record_judges_units_by_the_census_too() -> None:
+def test_a_final_pass_judges_units_too() -> None:
     journal = Journal(NETWORK, None)
     record(journal, observation())
     assert not journal.windows_complete
-    last = journal.last_record([observation()] * 9, step=1, epoch=0, wall_time=0.0)
+    last = journal.final_pass([observation()] * 9, step=1, epoch=0, wall_time=0.0)
     assert journal.windows_complete
     assert last.activations is not None
     row = dict(zip(ACTIVATIONS.statistic_names, last.activations[0].tolist(), strict=True))
     assert row["dead_unit_fraction"] == 0.5
     assert last.units is not None
-    assert last.steps is None
-    assert last.gradients is None
 
 
 def test_windows_are_of_a_step_that_lies_not_far_behind_them() -> None:
@@ -177,10 +175,10 @@ def test_windows_are_of_a_step_that_lies_not_far_behind_them() -> None:
     assert not journal.windows_are_of(500)
 
 
-def test_without_a_census_the_last_record_holds_no_activations() -> None:
+def test_a_final_pass_over_no_batch_holds_no_activations() -> None:
     journal = Journal(NETWORK, None)
     record(journal, observation())
-    last = journal.last_record([], step=1, epoch=0, wall_time=0.0)
+    last = journal.final_pass([], step=1, epoch=0, wall_time=0.0)
     assert last.activations is None
 
 

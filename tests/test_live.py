@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import itertools
-import json
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -19,8 +18,9 @@ from installed import installed_rule
 from trainings import X, Y, compiled, fitted, mlp, state
 
 from gradscope import Evidence, Finding, GradScope, Run
-from gradscope.diagnose.finding import Severity, findings_json
+from gradscope.diagnose.finding import Severity
 from gradscope.live import FIRST, FREE_SECONDS, LATEST, UNIT_TABLES, Live, OnFinding, Window, print_live
+from gradscope.lossless_json import to_json
 from gradscope.records import EpochRecord, FindingsNote, Record, StepRecord
 from gradscope.store.read import Frames, frames_of
 
@@ -280,7 +280,7 @@ def test_live_findings_are_those_of_the_run(unlucky: Any) -> None:
     *_, note = [record for record in vars(scope)["_sink"].records if isinstance(record, FindingsNote)]
     diagnosed = scope.run.diagnose()
     assert "dying_relu@dense_1" in [finding.key for finding in diagnosed]
-    assert list(note.findings) == json.loads(findings_json(diagnosed))
+    assert to_json(note.findings) == to_json([finding.to_json() for finding in diagnosed])
 
 
 @pytest.mark.parametrize("verbose", [0, 1, 2])

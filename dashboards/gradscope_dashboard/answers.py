@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gradscope.lossless_json import from_json
 from gradscope.network import Layer, Network
 from gradscope.records import EpochRecord
 from gradscope.store.layout import known_columns
@@ -49,12 +49,12 @@ def runs(known: Iterable[tuple[RecordedRun, Notes]]) -> bytes:
 
 def network(stamp: str, notes: Notes) -> bytes:
     """Return what was trained last; without the configurations of its layers where they would be too long."""
-    found = json_answer({"stamp": stamp, "network": json.loads(notes.network.to_json())})
+    found = json_answer({"stamp": stamp, "network": from_json(notes.network.to_json())})
     if len(found) <= MOST_BYTES:
         return found
     bare = tuple(dataclasses.replace(layer, config={}) for layer in notes.network.layers)
     without = dataclasses.replace(notes.network, layers=bare)
-    return json_answer({"stamp": stamp, "network": json.loads(without.to_json())})
+    return json_answer({"stamp": stamp, "network": from_json(without.to_json())})
 
 
 def findings(stamp: str, notes: Notes) -> bytes:

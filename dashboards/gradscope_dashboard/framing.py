@@ -1,14 +1,14 @@
-"""How answers travel: JSON without numbers that it cannot hold, and binary ones with a JSON header."""
+"""How answers travel: as JSON, and as binary ones with a JSON header."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from gradscope.lossless_json import to_json
 
 T = TypeVar("T")
 
@@ -17,17 +17,13 @@ MOST_BYTES: Final = 2_000_000
 
 
 def json_answer(value: Any) -> bytes:
-    r"""Return ``value``, made of JSON values and floats of any kind, as JSON; a number that is not finite is ``null``.
-
-    Half a pair of surrogates, which is what Python reads of a name that is not UTF-8, stands as its escape.
+    """Return ``value`` as JSON; a number that is not finite is one of three words.
 
     Example:
         >>> json_answer({"loss": float("nan"), "rate": np.float32(0.5)})
-        b'{"loss": null, "rate": 0.5}'
-        >>> json_answer(b"caf\xe9".decode("utf-8", "surrogateescape"))
-        b'"caf\\udce9"'
+        b'{"loss": "NaN", "rate": 0.5}'
     """
-    return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False).encode(errors="backslashreplace")
+    return to_json(value).encode()
 
 
 def binary_answer(header: Mapping[str, Any], values: NDArray[np.floating[Any]]) -> bytes:
@@ -55,14 +51,3 @@ def newest_that_fit(items: Sequence[T], answer: Callable[[Sequence[T]], bytes]) 
         items = items[len(items) - int(len(items) * min(room, 0.9)) :]
         found = answer(items)
     return found
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, (float, np.floating)):
-        number = float(cast("float", value))
-        return number if math.isfinite(number) else None
-    if isinstance(value, Mapping):
-        return {str(key): _finite(item) for key, item in cast("Mapping[Any, Any]", value).items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in cast("Sequence[Any]", value)]
-    return value

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,9 +24,6 @@ from gradscope_dashboard.thinning import group_starts, places_among, thinned
 
 _HEADER_BYTES = 60  # of the header, a column: two steps, an epoch and a time
 
-_OF_WINDOWS: Final = ("dead_unit_fraction", "stuck_unit_fraction")
-"""Statistics of `activations` that judge a window of samples: a short training completes its first in the census."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Columns:
@@ -34,22 +31,16 @@ class _Columns:
 
     Attributes:
         first_steps: The first step of each.
-        census: Step of the census that the last one is; None where all are of the training.
         header: What tells the reader of them.
     """
 
     first_steps: NDArray[np.int64]
-    census: int | None
     header: Mapping[str, Any]
 
     def of(self, table: ThinnedTable, values: NDArray[np.float32], column: Column) -> NDArray[np.float32]:
         """Return rows of ``table`` thinned to these columns; its own groups may be those of an earlier moment."""
-        axis = table.axis
-        shown = ~axis.census_groups
-        if self.census is not None and _is_of_windows(table, column):
-            shown |= axis.first_steps == self.census
-        places = places_among(self.first_steps, axis.first_steps[shown])
-        return thinned(values[:, shown], places, len(self.first_steps), column.extreme)
+        places = places_among(self.first_steps, table.axis.first_steps)
+        return thinned(values, places, len(self.first_steps), column.extreme)
 
 
 def matrix(notes: Notes, table: ThinnedTable, column: Column, most: int) -> bytes:
@@ -57,8 +48,7 @@ def matrix(notes: Notes, table: ThinnedTable, column: Column, most: int) -> byte
     rows = _matrix_rows(notes, table)
     shown = [{name: row[name] for name in ("key", "layer", "label")} for row in rows]
     values = table.column(column.name)[[row["place"] for row in rows]]
-    census = _told_census(table, values) if _is_of_windows(table, column) else None
-    columns = _columns(table.axis, census, most, len(rows), len(json_answer(shown)))
+    columns = _columns(table.axis, most, len(rows), len(json_answer(shown)))
     header = {"stamp": table.stamp, "statistic": f"{table.name}.{column.name}", "rows": shown, **columns.header}
     return binary_answer({**header, "read": table.read_count}, columns.of(table, values, column))
 
@@ -145,10 +135,7 @@ def _series(table: ThinnedTable, keys: Iterable[str], called: str | None = None)
     lines: list[_Line] = []
     for key in dict.fromkeys(key for key in keys if key in places):
         for column, values in columns:
-            known = ~np.isnan(values[places[key]])
-            if not _is_of_windows(table, column):
-                known &= ~table.axis.census_groups
-            if known.any():
+            if not np.isnan(values[places[key]]).all():
                 told = {"id": f"{table.name}.{column.name}", **({called: key} if called else {})}
                 lines.append(_Line(told, table, values[places[key]], column))
     return lines
@@ -156,49 +143,30 @@ def _series(table: ThinnedTable, keys: Iterable[str], called: str | None = None)
 
 def _lines(header: Mapping[str, Any], axis: Axis, lines: Sequence[_Line], most: int) -> bytes:
     told = [line.told for line in lines]
-    of_windows = [line for line in lines if _is_of_windows(line.table, line.column)]
-    census = next((step for line in of_windows if (step := _told_census(line.table, line.values)) is not None), None)
-    columns = _columns(axis, census, most, len(lines), len(json_answer(told)))
+    columns = _columns(axis, most, len(lines), len(json_answer(told)))
     values = [columns.of(line.table, line.values[np.newaxis], line.column)[0] for line in lines]
     together = np.stack(values) if values else np.zeros((0, len(columns.first_steps)), np.float32)
     return binary_answer({**header, "series": told, **columns.header}, together)
 
 
-def _is_of_windows(table: ThinnedTable, column: Column) -> bool:
-    return table.name == "activations" and column.name in _OF_WINDOWS
-
-
-def _told_census(table: ThinnedTable, values: NDArray[np.float32]) -> int | None:
-    """Return the step of the census that ends the table, where ``values`` of shape ``(..., groups)`` know it."""
-    groups = table.axis.census_groups
-    if not len(groups) or not groups[-1] or np.isnan(values[..., -1]).all():
-        return None
-    return int(table.axis.steps[-1])
-
-
-def _columns(axis: Axis, census: int | None, most: int, row_count: int, told_bytes: int) -> _Columns:
+def _columns(axis: Axis, most: int, row_count: int, told_bytes: int) -> _Columns:
     """Return at most ``most`` columns for the groups of ``axis``: fewer where an answer has no room for them.
 
     Args:
         axis: The groups.
-        census: Step of the census at the end, where it gets a column; None where it has nothing to say.
-        most: Columns wanted; of a single one nothing is left for the census.
+        most: Columns wanted.
         row_count: Rows of numbers.
         told_bytes: Bytes of the header, besides what it says of the columns.
     """
     room = MOST_BYTES - told_bytes - 1_000
     most = max(min(most, room // (4 * row_count + _HEADER_BYTES)), 1)
-    has_census = most > 1 and census is not None and bool(axis.is_census[-1]) and int(axis.steps[-1]) == census
-    training, starts = np.flatnonzero(~axis.is_census), axis.starts[~axis.census_groups]
-    firsts = starts[group_starts(len(starts), most - has_census)]
-    lasts = training[np.append(np.searchsorted(training, firsts[1:]), len(training))[: len(firsts)] - 1]
-    if has_census:
-        firsts, lasts = np.append(firsts, len(axis.steps) - 1), np.append(lasts, len(axis.steps) - 1)
+    firsts = axis.starts[group_starts(len(axis.starts), most)]
+    lasts = np.append(firsts[1:], len(axis.steps))[: len(firsts)] - 1
     header = {
         "steps": axis.steps[firsts].tolist(),
         "last_steps": axis.steps[lasts].tolist(),
         "epochs": axis.epochs[firsts].tolist(),
         "wall_times": axis.wall_times[firsts].tolist(),
-        "recorded": axis.recorded,
+        "recorded": len(axis.steps),
     }
-    return _Columns(axis.steps[firsts], census if has_census else None, header)
+    return _Columns(axis.steps[firsts], header)

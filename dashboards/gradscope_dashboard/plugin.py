@@ -183,7 +183,7 @@ class GradscopePlugin(base_plugin.TBPlugin):  # pyright: ignore[reportUntypedBas
 
     def _unit_blocks(self, source: Source, run: RecordedRun) -> list[Block]:
         def make() -> list[Block]:
-            layouts = run.layouts("units")
+            layouts = run.layouts("units") | run.layouts("final_units")
             points = source.read(run, layouts) if layouts else {}
             return [Block(layout, points.get(tag, [])) for tag, layout in layouts.items()]
 

@@ -17,7 +17,7 @@ from tensorboard.data import provider as tensorboard_data
 
 from gradscope import schema
 from gradscope.store.events import PLUGIN
-from gradscope.store.layout import ARRAYS, Layout
+from gradscope.store.layout import Layout
 from gradscope_dashboard.refusals import not_here
 
 T = TypeVar("T")
@@ -73,7 +73,7 @@ class RecordedRun:
 
     @property
     def last_step(self) -> int | None:
-        """The newest recorded step of the training, which a census is not; None before the first."""
+        """The newest recorded step; None before the first."""
         return max((self.series[tag].max_step for tag in self.layouts("steps")), default=None)
 
     @property
@@ -96,7 +96,7 @@ class RecordedRun:
         return {
             tag: Layout.from_content(series.content)
             for tag, series in self.series.items()
-            if series.content.get("table") == table and table in ARRAYS
+            if series.content.get("table") == table
         }
 
 

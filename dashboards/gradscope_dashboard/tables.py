@@ -6,7 +6,7 @@ extreme of each group of steps is kept: enough for each matrix and curve, at a t
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -40,25 +40,13 @@ class Axis:
         steps: Every step under which anything is recorded.
         epochs: The epoch of each.
         wall_times: Seconds since 1970 at which each was recorded.
-        is_census: Which of them are no step of the training, but the census behind its last one.
-        starts: Where among them each group begins; a census is a group of its own.
+        starts: Where among them each group begins.
     """
 
     steps: NDArray[np.int64]
     epochs: NDArray[np.int64]
     wall_times: NDArray[np.float64]
-    is_census: NDArray[np.bool_]
     starts: NDArray[np.intp]
-
-    @property
-    def recorded(self) -> int:
-        """How many steps of the training are recorded."""
-        return int(np.count_nonzero(~self.is_census))
-
-    @property
-    def census_groups(self) -> NDArray[np.bool_]:
-        """Which groups are a census."""
-        return self.is_census[self.starts]
 
     @property
     def first_steps(self) -> NDArray[np.int64]:
@@ -76,9 +64,7 @@ class ThinnedTable:
         axis: The groups.
         rows: Keys of the rows; one empty key for a table of one row.
         columns: Shape ``(rows, groups)`` by column, NaN where nothing was recorded.
-        constants: Columns that hold one number wherever the row was recorded.
-        present: Shape ``(rows, groups)``: where the row was recorded.
-        read_count: Steps of the training that were read: fewer than recorded where the provider had to pick some.
+        read_count: Steps that were read: fewer than recorded where the provider had to pick some.
     """
 
     name: str
@@ -86,22 +72,20 @@ class ThinnedTable:
     axis: Axis
     rows: tuple[str, ...]
     columns: Mapping[str, NDArray[np.float32]]
-    constants: Mapping[str, float]
-    present: NDArray[np.bool_]
     read_count: int
 
     @property
     def byte_count(self) -> int:
         """Bytes that it holds."""
         axis = self.axis
-        of_axis = (axis.steps, axis.epochs, axis.wall_times, axis.is_census, axis.starts)
-        return sum(array.nbytes for array in (*self.columns.values(), self.present, *of_axis))
+        of_axis = (axis.steps, axis.epochs, axis.wall_times, axis.starts)
+        return sum(array.nbytes for array in (*self.columns.values(), *of_axis))
 
     def column(self, name: str) -> NDArray[np.float32]:
         """Return shape ``(rows, groups)``, NaN where nothing was recorded."""
         if name in self.columns:
             return self.columns[name]
-        return np.where(self.present, np.float32(self.constants.get(name, np.nan)), np.float32(np.nan))
+        return np.full((len(self.rows), len(self.axis.starts)), np.nan, np.float32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +102,15 @@ def read_table(source: Source, run: RecordedRun, table: str, sessions: Sequence[
     Raises:
         RequestError: If the provider has nothing more of the run, or fails.
     """
-    own = run.layouts("steps")
-    points = source.read(run, [EPOCH_TAG, *own])
-    trained = {point.step for tag in own for point in counting(points.get(tag, []), sessions)} if own else None
-    axis = axis_of(points.get(EPOCH_TAG, []), sessions, _most_columns(run), trained)
+    points = source.read(run, [EPOCH_TAG]).get(EPOCH_TAG, [])
+    axis = axis_of(points, sessions, _most_columns(run))
     return thinned_table(table, run.stamp, axis, _blocks(source, run, table), sessions)
 
 
 def _blocks(source: Source, run: RecordedRun, table: str) -> Iterator[Block]:
     """Return the tags one at a time, so that no two of them are in memory."""
-    for tag, layout in run.layouts(table).items():
+    final = run.layouts("final_activations") if table == "activations" else {}
+    for tag, layout in (run.layouts(table) | final).items():
         most = max(ANSWER_BYTES // (_bytes_a_step(layout) + _POINT_BYTES), 1)
         yield Block(layout, source.read(run, [tag], most=min(most, ALL)).get(tag, []))
 
@@ -142,28 +125,14 @@ def _bytes_a_step(layout: Layout) -> int:
     return 4 * max(len(layout.rows), 1) * len(layout.columns)
 
 
-def axis_of(
-    points: Sequence[Point], sessions: Sequence[Moment], most: int, trained: Collection[int] | None = None
-) -> Axis:
-    """Return the axis of a run, its training in at most ``most`` groups.
-
-    Args:
-        points: Hold the epoch of each recorded step.
-        sessions: The run's.
-        most: Groups.
-        trained: Steps of the training, which have a row in the table ``steps``: all others are a census. None where
-            there is no such table, and all count.
-    """
+def axis_of(points: Sequence[Point], sessions: Sequence[Moment], most: int) -> Axis:
+    """Return the axis of a run in at most ``most`` groups; ``points`` hold the epoch of each recorded step."""
     kept = counting(points, sessions)
-    is_census = np.array([trained is not None and point.step not in trained for point in kept], np.bool_)
-    training, censuses = np.flatnonzero(~is_census), np.flatnonzero(is_census)
-    starts = np.concatenate([training[group_starts(len(training), most)], censuses, censuses + 1])
     return Axis(
         steps=np.array([point.step for point in kept], np.int64),
         epochs=np.array([int(point.array) for point in kept], np.int64),
         wall_times=np.array([point.wall_time for point in kept], np.float64),
-        is_census=is_census,
-        starts=np.unique(starts[starts < len(kept)]),
+        starts=group_starts(len(kept), most),
     )
 
 
@@ -173,28 +142,26 @@ def thinned_table(
     """Return the thinned table that ``blocks`` hold together.
 
     Rows are met by key and columns by name, so that tags of several networks and sets of columns become one table.
-    Columns that this version does not know are left out.
+    Columns that this version does not know are left out. Of a final pass the shares of units count, at its step.
     """
     parts = [part for block in blocks if (part := _reduced(block, axis, sessions))]
     rows = {key: place for place, key in enumerate(dict.fromkeys(key for part in parts for key in part.rows))}
     shape = len(rows), len(axis.starts)
     columns = {name: np.full(shape, np.nan, np.float32) for part in parts for name in part.columns}
-    present = np.zeros(shape, np.bool_)
     for part in parts:
         cells = np.array([rows[key] for key in part.rows], np.intp)[:, np.newaxis], part.groups
-        present[cells] = True
-        for name, into in columns.items():
-            held = part.columns.get(name, np.float32(part.constants.get(name, np.nan)))
+        for name, held in part.columns.items():
             pick = np.fmin if _EXTREMES[table][name] == "low" else np.fmax
-            into[cells] = pick(into[cells], held)
-    constants = {name: value for part in parts for name, value in part.constants.items() if name not in columns}
+            columns[name][cells] = pick(columns[name][cells], held)
     read_count = sum(part.read_count for part in parts)
-    return ThinnedTable(table, stamp, axis, tuple(rows), columns, constants, present, read_count)
+    return ThinnedTable(table, stamp, axis, tuple(rows), columns, read_count)
 
 
-_EXTREMES: Final = {
-    table.name: {column.name: column.extreme for column in table.statistics} for table in schema.TABLES.values()
+_EXTREMES: Final[Mapping[str, Mapping[str, str]]] = {
+    **{table.name: {column.name: column.extreme for column in table.statistics} for table in schema.TABLES.values()},
+    "final_activations": dict.fromkeys(("dead_unit_fraction", "stuck_unit_fraction"), "high"),
 }
+"""By table and column, which of several values stands for them all; other columns are not shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +171,6 @@ class _Part:
     rows: tuple[str, ...]
     groups: NDArray[np.intp]
     columns: Mapping[str, NDArray[np.float32]]
-    constants: Mapping[str, float]
     read_count: int
 
 
@@ -228,9 +194,8 @@ def _reduced(block: Block, axis: Axis, sessions: Sequence[Moment]) -> _Part | No
         found, high = highest(np.stack(tensors)[..., written] * signs, places[chunk], axis=0)
         values[..., done : done + len(found)] = (high * signs).transpose(2, 1, 0)
         done += len(found)
-    constants = {name: float(value) for name, value in layout.constants.items() if name in extremes}
-    read_count = int(np.count_nonzero(~axis.census_groups[places]))
-    return _Part(rows, groups, dict(zip(names, values, strict=True)), constants, read_count)
+    read_count = 0 if layout.table == "final_activations" else len(points)
+    return _Part(rows, groups, dict(zip(names, values, strict=True)), read_count)
 
 
 def _chunks(places: NDArray[np.intp], most: int) -> Iterator[slice]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import json
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import typer
 from gradscope.cli.many_runs import runs_at
 from gradscope.cli.rules import rule_names
 from gradscope.errors import ArgumentError, MissingTableError
+from gradscope.lossless_json import to_json
 from gradscope.nearest import nearest, question
 
 if TYPE_CHECKING:
@@ -156,7 +156,7 @@ def verdicts_json(verdicts: Sequence[Verdict], fail_on: FailOn) -> str:
             for verdict in verdicts
         ],
     }
-    return json.dumps(document, indent=2, allow_nan=False)
+    return to_json(document, indent=2)
 
 
 def _texts(verdicts: Sequence[Verdict], width: int) -> list[Text]:

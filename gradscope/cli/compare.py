@@ -10,8 +10,8 @@ import typer
 
 from gradscope.cli.check import FailOn
 from gradscope.cli.many_runs import runs_at
-from gradscope.cli.strict_json import strict_json
 from gradscope.errors import ArgumentError, RunNotFoundError
+from gradscope.lossless_json import to_json
 
 
 def compare(
@@ -71,7 +71,7 @@ def compare(
     comparison = replace(comparison, left_out={**comparison.left_out, **runs.left_out})
     page = None if output is None else comparison.report(output, force=force)
     if as_json:
-        print(strict_json(comparison.to_json()))
+        print(to_json(comparison.to_json(), indent=2))
     elif page is not None:
         from gradscope.report.comparing.words import compared_runs, headline
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 
 from gradscope.cli.many_runs import runs_at
+from gradscope.lossless_json import to_json
 
 if TYPE_CHECKING:
     from gradscope.store.destination import Written
@@ -108,7 +108,7 @@ def written_json(to: Format, output: Path, runs: Sequence[str], written: Sequenc
         "runs": list(runs),
         "files": [{"path": str(each.path), "run": each.run, "rows": each.rows} for each in written],
     }
-    return json.dumps(document, indent=2, allow_nan=False)
+    return to_json(document, indent=2)
 
 
 def _said(to: Format, output: Path, runs: Sequence[str], written: Sequence[Written]) -> str:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from gradscope.cli.many_runs import ManyRuns, runs_at
-from gradscope.cli.strict_json import strict_json
+from gradscope.lossless_json import to_json
 
 if TYPE_CHECKING:
     from gradscope.report.overview.sweep import Sweep
@@ -99,7 +99,7 @@ def _show_sweep(runs: ManyRuns, sort: str | None, where: Sequence[str], show: Se
 
 def _print(sweep: Sweep, *, show: Sequence[str] = (), as_json: bool) -> None:
     if as_json:
-        print(strict_json(sweep.to_json()))
+        print(to_json(sweep.to_json(), indent=2))
         return
     from gradscope.report.overview.text import print_sweep
 
@@ -119,4 +119,4 @@ def summary_json(summary: Summary) -> str:
         "training_count": summary.training_count,
         "resumed_steps": list(summary.resumed_steps),
     }
-    return strict_json(document)
+    return to_json(document, indent=2)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import json
 import os
 import signal
 import sys
@@ -15,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+
+from gradscope.lossless_json import from_json, to_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -120,8 +121,8 @@ def watched_json(watched: Watched) -> str:
         "remarks": list(watched.remarks),
     }
     if watched.summary is not None:
-        document |= json.loads(summary_json(watched.summary))
-    return json.dumps(document, indent=2, allow_nan=False)
+        document |= from_json(summary_json(watched.summary))
+    return to_json(document, indent=2)
 
 
 def _watch(path: Path, show: Show, interval: float, console: Console) -> None:

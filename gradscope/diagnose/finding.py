@@ -7,13 +7,14 @@ will be. *low*: information; nothing need be done.
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, get_args
 
 import pandas as pd
+
+from gradscope.lossless_json import to_json
 
 Severity: TypeAlias = Literal["low", "medium", "high"]
 SEVERITIES: Final[tuple[Severity, ...]] = get_args(Severity)
@@ -118,11 +119,8 @@ class Finding:
         return self.rule if self.layer is None else f"{self.rule}@{self.layer}"
 
     def to_json(self) -> dict[str, Any]:  # Any: JSON values
-        """Return the finding as JSON values; numbers that are not finite are None."""
-        values = dataclasses.asdict(self)
-        for item in values["evidence"]:
-            item |= {name: None for name in ("value", "threshold") if not math.isfinite(item[name])}
-        return values | {"key": self.key}
+        """Return the finding as values of JSON, and floats of any kind."""
+        return dataclasses.asdict(self) | {"key": self.key}
 
 
 def rank(severity: Severity) -> int:
@@ -154,7 +152,7 @@ def findings_frame(findings: Iterable[Finding]) -> pd.DataFrame:
 
 def findings_json(findings: Iterable[Finding]) -> str:
     """Return ``findings`` as a JSON list."""
-    return json.dumps([finding.to_json() for finding in findings], indent=2, ensure_ascii=False, allow_nan=False)
+    return to_json([finding.to_json() for finding in findings], indent=2)
 
 
 def _number(value: float, unit: str) -> str:

@@ -61,19 +61,15 @@ class Series(Generic[Place]):
         return values
 
 
-def site_series(frames: Frames, sites: Sequence[Site], *, with_census: bool = False) -> Series[Site]:
-    """Return the series of ``sites``.
+def site_series(frames: Frames, sites: Sequence[Site]) -> Series[Site]:
+    """Return the series of ``sites``."""
+    return _series(frames.activations, "site", {site.key: site for site in sites}, training_steps(frames))
 
-    Args:
-        frames: The run.
-        sites: Which sites.
-        with_census: Whether to take in the census after the last step, which knows activations only.
-    """
-    steps = training_steps(frames)
-    if with_census:
-        census = np.setdiff1d(frames.activations["step"].to_numpy(np.int64), frames.steps["step"].to_numpy(np.int64))
-        steps = np.union1d(steps, census)
-    return _series(frames.activations, "site", {site.key: site for site in sites}, steps)
+
+def final_series(frames: Frames, sites: Sequence[Site]) -> Series[Site]:
+    """Return what the final pass shows of ``sites``: one record at the last step, or none."""
+    table = frames.final_activations
+    return _series(table, "site", {site.key: site for site in sites}, np.unique(table["step"].to_numpy(np.int64)))
 
 
 def variable_series(frames: Frames, variables: Sequence[Variable]) -> Series[Variable]:

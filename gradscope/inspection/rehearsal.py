@@ -21,7 +21,7 @@ from gradscope.instrument.tensorflow.look import Look
 from gradscope.instrument.tensorflow.plan import UnobservableError
 from gradscope.journal import Journal
 from gradscope.network import Network
-from gradscope.records import NetworkChange, Record, Session, StepRecord
+from gradscope.records import FinalPass, NetworkChange, Record, Session, StepRecord
 from gradscope.sites import fingerprint
 from gradscope.store.frames import Frames, frames_of
 
@@ -120,7 +120,7 @@ def rehearse(model: Any, batches: Batches) -> Rehearsal:
     return Rehearsal(look.network, frames_of([*begun, *records]))
 
 
-def _step_records(look: Look, elements: Sequence[Any]) -> list[StepRecord]:
+def _step_records(look: Look, elements: Sequence[Any]) -> list[StepRecord | FinalPass]:
     """Return records that all are of step 0, of which the last, the first batch's, counts."""
     norms = np.array([np.linalg.norm(np.asarray(v, np.float64)) for v in look.trained], np.float32)
     journal = Journal(look.network, None)
@@ -138,4 +138,4 @@ def _step_records(look: Look, elements: Sequence[Any]) -> list[StepRecord]:
         )
         for batch in reversed(elements)
     ]
-    return [*records, journal.last_record([], step=0, epoch=0, wall_time=time.time())]
+    return [*records, journal.final_pass([], step=0, epoch=0, wall_time=time.time())]

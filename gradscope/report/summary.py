@@ -235,9 +235,9 @@ def _places(network: Network) -> list[tuple[str, str, str, int, Profile | None]]
 def _by_site(frames: Frames, skipped: set[Any]) -> dict[str, dict[str, Any]]:
     """Return the last row of each site, with the last dead unit fraction that was known."""
     table = frames.activations
-    trained = table[table["step"].isin(set(frames.steps["step"]) - skipped)]  # a census knows no backward signal
-    last = _last(trained, "site")
-    for site, row in _last(table.dropna(subset=["dead_unit_fraction"]), "site").items():
+    last = _last(table[~table["step"].isin(skipped)], "site")
+    known = [each.dropna(subset=["dead_unit_fraction"]) for each in (table, frames.final_activations)]
+    for site, row in (_last(known[0], "site") | _last(known[1], "site")).items():
         last.setdefault(site, {})["dead_unit_fraction"] = row["dead_unit_fraction"]
     return last
 

@@ -19,11 +19,21 @@ from numpy.typing import NDArray
 
 from gradscope import schema
 from gradscope.errors import RunFormatError, ShapeError
+from gradscope.lossless_json import from_json, to_json
 from gradscope.network import Network
-from gradscope.records import Costs, EpochRecord, FindingsNote, NetworkChange, Record, Session, SessionEnd, StepRecord
-from gradscope.store import lossless_json
+from gradscope.records import (
+    Costs,
+    EpochRecord,
+    FinalPass,
+    FindingsNote,
+    NetworkChange,
+    Record,
+    Session,
+    SessionEnd,
+    StepRecord,
+)
 from gradscope.store.charts import CHARTS_TAG, chart_layout
-from gradscope.store.layout import ARRAYS, Layout, known_columns, layout_for
+from gradscope.store.layout import FINAL_TABLES, STEP_TABLES, Layout
 from gradscope.store.messages import (
     Event,
     SessionLog,
@@ -35,12 +45,15 @@ from gradscope.store.messages import (
     string_tensor,
     tensor_of,
 )
-from gradscope.store.time_series import Scalars, SeriesPlan, series_plan, time_series
+from gradscope.store.time_series import Scalars, SeriesPlan, final_series, series_plan, time_series
 
 PLUGIN: Final = "gradscope"
 
 EPOCH_TAG: Final = "gradscope/epoch"
 """Stands first in each recorded step, and holds its epoch."""
+
+FINAL_PASS_TAG: Final = "gradscope/final_pass"
+"""Stands first in a final pass, and holds its epoch."""
 
 SESSION_TAG: Final = "gradscope/session"
 NETWORK_TAG: Final = "gradscope/network"
@@ -56,6 +69,11 @@ HISTOGRAM_PREFIX: Final = "activation/"
 
 _FINDINGS_TEXT = "findings"
 
+_TABLES: Final = (*STEP_TABLES, *FINAL_TABLES.values())
+
+_WITH_FINAL_PASSES: Final = (1, 1)
+"""Version from which on a final pass is a record of its own."""
+
 TextRecord: TypeAlias = Session | NetworkChange | EpochRecord | SessionEnd | FindingsNote
 
 _NO_TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
@@ -68,16 +86,14 @@ class Writing:
     Attributes:
         scalars: Which scalars are written.
         layouts: Every layout used in the directory, by tag.
-        rows: Keys of the rows of each table for the present network; empty before one is known.
-        current: Tag that each table was last written under.
+        tags: Tag of each table for the present network; empty before one is known.
         introduced: Tags whose metadata this file holds already.
         plan: What the scalars are called.
     """
 
     scalars: Scalars = "auto"
     layouts: Mapping[str, Layout] = field(default_factory=dict[str, Layout])
-    rows: Mapping[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
-    current: Mapping[str, str] = field(default_factory=dict[str, str])
+    tags: Mapping[str, str] = field(default_factory=dict[str, str])
     introduced: frozenset[str] = frozenset()
     plan: SeriesPlan = field(default_factory=SeriesPlan)
 
@@ -89,7 +105,7 @@ class Reading:
     Attributes:
         layouts: Layouts met, by tag.
         rows: Keys of the rows of each table for the present network; empty before one is known.
-        version: Newest version met.
+        version: Of the file, as far as it is known: this one's until then.
         orphan_count: Tables left out because what describes their columns or rows was not met.
     """
 
@@ -113,6 +129,8 @@ def encode(record: Record, writing: Writing) -> tuple[tuple[bytes, ...], Writing
     match record:
         case StepRecord():
             values, writing = _step_values(record, writing)
+        case FinalPass():
+            values, writing = _final_values(record, writing)
         case Session():
             values, writing = _text(SESSION_TAG, record, writing)
         case EpochRecord():
@@ -128,9 +146,7 @@ def encode(record: Record, writing: Writing) -> tuple[tuple[bytes, ...], Writing
             if writing.scalars != "none" and CHARTS_TAG not in writing.introduced:
                 values.append(_charts())
                 writing = replace(writing, introduced=writing.introduced | {CHARTS_TAG})
-            rows = _rows(record.network)
-            current = {table: tag for table, tag in writing.current.items() if writing.layouts[tag].rows == rows[table]}
-            writing = replace(writing, rows=rows, current=current, plan=series_plan(record.network))
+            writing = _with_tags(replace(writing, plan=series_plan(record.network)), _rows(record.network))
     event = Event(step=record.step, wall_time=record.wall_time)
     event.summary.value.extend(values)  # a Summary given to the Event would be copied once more
     payload: bytes = event.SerializeToString()
@@ -159,9 +175,8 @@ def decode(payload: bytes, reading: Reading) -> tuple[Record | None, Reading]:
         return None, reading
     reading = _with_metadata(values, reading)
     step, wall_time, tag = int(event.step), float(event.wall_time), values[0].tag
-    if tag == EPOCH_TAG:
-        record, reading = _step_record(step, wall_time, values, reading)
-        return replace(record, histograms=_histograms(event)), reading
+    if tag in (EPOCH_TAG, FINAL_PASS_TAG):
+        return _record_of_arrays(event, values, reading)
     if tag not in TEXT_TAGS:
         return None, reading
     record = record_of(tag, step, wall_time, values[0].tensor.string_val[0].decode())
@@ -190,7 +205,7 @@ def record_of(tag: str, step: int, wall_time: float, text: str) -> TextRecord:
     """
     if tag == NETWORK_TAG:
         return NetworkChange(step, wall_time, Network.from_json(text))
-    body: dict[str, Any] = {**lossless_json.from_json(text), "step": step, "wall_time": wall_time}
+    body: dict[str, Any] = {**from_json(text), "step": step, "wall_time": wall_time}
     if tag == SESSION_TAG:
         return _known(Session, {**body, "counts": tuple(body.get("counts", ()))})
     if tag == FINDINGS_TAG:
@@ -205,23 +220,11 @@ def record_of(tag: str, step: int, wall_time: float, text: str) -> TextRecord:
 
 
 def _step_values(record: StepRecord, writing: Writing) -> tuple[list[Any], Writing]:
-    epoch = Value(tag=EPOCH_TAG, tensor=integer_tensor(record.epoch))
-    values = [epoch]
     new_tags: set[str] = set()
-    if EPOCH_TAG not in writing.introduced:
-        _introduce(epoch, _content({}), new_tags)
-    for table, array in _arrays(record):
-        tag, layout, writing = _placed(table, array, writing)
-        value = Value(tag=tag, tensor=tensor_of(layout.to_tensor(array)))
-        if tag not in writing.introduced:
-            _introduce(value, _content(layout.to_content()), new_tags)
-        values.append(value)
-    for tag, number in time_series(record, writing.plan, writing.scalars).items():
-        value = Value(tag=tag, tensor=scalar_tensor(number))
-        if tag not in writing.introduced:
-            mark_as("scalars", value)
-            new_tags.add(tag)
-        values.append(value)
+    values = [_epoch_value(EPOCH_TAG, record.epoch, writing, new_tags)]
+    for table in STEP_TABLES:
+        values += _table_values(table, getattr(record, table), writing, new_tags)
+    values += _scalar_values(time_series(record, writing.plan, writing.scalars), writing, new_tags)
     for site, bins in record.histograms.items():
         value = Value(tag=f"{HISTOGRAM_PREFIX}{site}", tensor=tensor_of(bins))
         if value.tag not in writing.introduced:
@@ -231,43 +234,75 @@ def _step_values(record: StepRecord, writing: Writing) -> tuple[list[Any], Writi
     return values, replace(writing, introduced=writing.introduced | new_tags) if new_tags else writing
 
 
-def _arrays(record: StepRecord) -> Iterator[tuple[str, NDArray[Any]]]:
-    for table in ARRAYS:
-        array: NDArray[Any] | None = getattr(record, table)
-        if array is not None:
-            yield table, array
+def _final_values(record: FinalPass, writing: Writing) -> tuple[list[Any], Writing]:
+    new_tags: set[str] = set()
+    values = [_epoch_value(FINAL_PASS_TAG, record.epoch, writing, new_tags)]
+    for name, table in FINAL_TABLES.items():
+        values += _table_values(table, getattr(record, name), writing, new_tags)
+    values += _scalar_values(final_series(record, writing.plan, writing.scalars), writing, new_tags)
+    return values, replace(writing, introduced=writing.introduced | new_tags)
 
 
-def _placed(table: str, array: NDArray[Any], writing: Writing) -> tuple[str, Layout, Writing]:
-    """Return the tag and layout that ``array`` is written under: the present one, if it holds all that is told."""
-    if table not in writing.rows:
+def _epoch_value(tag: str, epoch: int, writing: Writing, new_tags: set[str]) -> Any:
+    value = Value(tag=tag, tensor=integer_tensor(epoch))
+    if tag not in writing.introduced:
+        _introduce(value, _content({}), new_tags)
+    return value
+
+
+def _table_values(table: str, array: NDArray[Any] | None, writing: Writing, new_tags: set[str]) -> Iterator[Any]:
+    """Yield the value that holds ``array``, where there is one.
+
+    Raises:
+        ShapeError: If its shape differs from the network's, or there is no network yet.
+    """
+    if array is None:
+        return
+    if table not in writing.tags:
         raise ShapeError("A step was recorded before its network: write a NetworkChange first.")
-    rows = writing.rows[table]
-    width = len(known_columns(table))
-    expected = {"steps": (width,), "units": (len(array), width)}.get(table, (len(rows), width))
+    tag = writing.tags[table]
+    layout = writing.layouts[tag]
+    width = len(layout.columns)
+    expected = {"steps": (width,), "units": (len(array), width), "final_units": (len(array), width)}.get(
+        table, (len(layout.rows), width)
+    )
     if array.shape != expected:
         raise ShapeError(f"The table {table!r} has shape {array.shape}, but its network needs {expected}.")
-    before = None
-    if tag := writing.current.get(table):
-        before = writing.layouts[tag]
-        if before.holds(array):
-            return tag, before, writing
-    layout = layout_for(table, rows, array, before)
-    tag = next((tag for tag, known in writing.layouts.items() if known == layout), "")
-    if not tag:
-        numbers = [int(tag.split("/")[2]) for tag, known in writing.layouts.items() if known.table == table]
-        tag = f"{PLUGIN}/{table}/{max(numbers, default=-1) + 1}"
-        writing = replace(writing, layouts={**writing.layouts, tag: layout})
-    return tag, layout, replace(writing, current={**writing.current, table: tag})
+    value = Value(tag=tag, tensor=tensor_of(array))
+    if tag not in writing.introduced:
+        _introduce(value, _content(layout.to_content()), new_tags)
+    yield value
 
 
-def _step_record(step: int, wall_time: float, values: list[Any], reading: Reading) -> tuple[StepRecord, Reading]:
+def _scalar_values(series: Mapping[str, float], writing: Writing, new_tags: set[str]) -> Iterator[Any]:
+    for tag, number in series.items():
+        value = Value(tag=tag, tensor=scalar_tensor(number))
+        if tag not in writing.introduced:
+            mark_as("scalars", value)
+            new_tags.add(tag)
+        yield value
+
+
+def _with_tags(writing: Writing, rows: Mapping[str, tuple[str, ...]]) -> Writing:
+    """Give each table of a network its tag: the one that it had before in this directory, or the next number."""
+    layouts, tags = dict(writing.layouts), dict[str, str]()
+    for table, keys in rows.items():
+        layout = Layout.of(table, keys)
+        numbers = [int(tag.split("/")[2]) for tag, known in layouts.items() if known.table == table]
+        known_as = next((tag for tag, known in layouts.items() if known == layout), None)
+        tags[table] = known_as or f"{PLUGIN}/{table}/{max(numbers, default=-1) + 1}"
+        layouts[tags[table]] = layout
+    return replace(writing, layouts=layouts, tags=tags)
+
+
+def _record_of_arrays(event: Any, values: list[Any], reading: Reading) -> tuple[StepRecord | FinalPass, Reading]:
+    """Return the recorded step, or the final pass: what version 1.0 wrote without a table of steps was one too."""
     arrays: dict[str, NDArray[Any]] = {}
     extra: dict[str, tuple[str, ...]] = {}
     orphans = 0
     for value in values[1:]:
         table = value.tag.split("/")[1]
-        if table not in ARRAYS:
+        if table not in _TABLES:
             continue  # a table of a newer version
         layout = reading.layouts.get(value.tag)
         if layout is None or (table != "steps" and reading.rows.get(table) != layout.rows):
@@ -276,18 +311,18 @@ def _step_record(step: int, wall_time: float, values: list[Any], reading: Readin
         arrays[table] = layout.to_array(array_of(value.tensor))
         if layout.extra_columns:
             extra[table] = layout.extra_columns
-    epoch = int(values[0].tensor.int64_val[0])
-    record = StepRecord(
-        step,
-        epoch,
-        wall_time,
-        steps=arrays.get("steps"),
-        activations=arrays.get("activations"),
-        gradients=arrays.get("gradients"),
-        units=arrays.get("units"),
-        extra_columns=extra or _NO_TABLES,
-    )
-    return record, replace(reading, orphan_count=reading.orphan_count + orphans) if orphans else reading
+    if orphans:
+        reading = replace(reading, orphan_count=reading.orphan_count + orphans)
+    step, epoch, wall_time = int(event.step), int(values[0].tensor.int64_val[0]), float(event.wall_time)
+    if values[0].tag == FINAL_PASS_TAG:
+        activations, units = (arrays.get(table) for table in FINAL_TABLES.values())
+        more = {name: extra[table] for name, table in FINAL_TABLES.items() if table in extra} or _NO_TABLES
+        return FinalPass(step, epoch, wall_time, activations, units, more), reading
+    if "steps" not in arrays and "gradients" not in arrays and reading.version < _WITH_FINAL_PASSES:
+        return FinalPass(max(step - 1, 0), epoch, wall_time, arrays.get("activations"), arrays.get("units")), reading
+    steps, activations, gradients, units = (arrays.get(table) for table in STEP_TABLES)
+    histograms, more = _histograms(event), extra or _NO_TABLES
+    return StepRecord(step, epoch, wall_time, steps, activations, gradients, units, histograms, more), reading
 
 
 def _histograms(event: Any) -> dict[str, NDArray[np.float64]]:
@@ -298,7 +333,8 @@ def _histograms(event: Any) -> dict[str, NDArray[np.float64]]:
 def _rows(network: Network) -> dict[str, tuple[str, ...]]:
     sites = tuple(site.key for site in network.sites)
     variables = tuple(variable.path for variable in network.variables)
-    return {"steps": (), "activations": sites, "gradients": variables, "units": sites}
+    of_steps = {"steps": (), "activations": sites, "gradients": variables, "units": sites}
+    return of_steps | {final: of_steps[name] for name, final in FINAL_TABLES.items()}
 
 
 # --- everything else ---
@@ -316,7 +352,7 @@ def _text(tag: str, record: Any, writing: Writing) -> tuple[list[Any], Writing]:
         del body["counts"]  # of a model whose optimizers do not count
     if "costs" in body:
         body["costs"] = dataclasses.asdict(body["costs"])
-    return _string(tag, lossless_json.to_json(body), writing)
+    return _string(tag, to_json(body), writing)
 
 
 def _string(tag: str, text: str, writing: Writing) -> tuple[list[Any], Writing]:
@@ -367,9 +403,9 @@ def _with_metadata(values: list[Any], reading: Reading) -> Reading:
             continue
         content = json.loads(value.metadata.plugin_data.content)
         version = _version(content["version"])
-        if version > reading.version:
+        if version != reading.version:
             reading = replace(reading, version=version)
-        if content.get("table") in ARRAYS:
+        if content.get("table") in _TABLES:
             reading = replace(reading, layouts={**reading.layouts, value.tag: Layout.from_content(content)})
     return reading
 

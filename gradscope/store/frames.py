@@ -16,10 +16,21 @@ from numpy.typing import NDArray
 
 from gradscope import schema
 from gradscope.network import Network
-from gradscope.records import Costs, EpochRecord, FindingsNote, NetworkChange, Record, Session, SessionEnd, StepRecord
-from gradscope.store.layout import ARRAYS, USUAL, known_columns
+from gradscope.records import (
+    Costs,
+    EpochRecord,
+    FinalPass,
+    FindingsNote,
+    NetworkChange,
+    Record,
+    Session,
+    SessionEnd,
+    StepRecord,
+)
+from gradscope.store.layout import STEP_TABLES, known_columns
 
 Columns: TypeAlias = dict[str, Any]
+_OfArrays: TypeAlias = StepRecord | FinalPass
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +43,9 @@ class Frames:
 
     Attributes:
         steps: One row a recorded step.
-        activations: One row a recorded step and site; also a census after the last step.
+        activations: One row a recorded step and site.
+        final_activations: One row a site, under the weights that the training ended with; none where the recorded steps
+            say enough of its units, or it has not ended.
         gradients: One row a recorded step and trainable variable.
         units: One row a window, site and unit whose state changed.
         epochs: One row an epoch: its keys, then a column for each log, NaN where an epoch lacks it. A log whose name
@@ -48,6 +61,7 @@ class Frames:
 
     steps: pd.DataFrame
     activations: pd.DataFrame
+    final_activations: pd.DataFrame
     gradients: pd.DataFrame
     units: pd.DataFrame
     epochs: pd.DataFrame
@@ -66,7 +80,7 @@ class _Block:
 
     network: Network
     columns: tuple[str, ...]
-    records: Sequence[StepRecord]
+    records: Sequence[_OfArrays]
     arrays: Sequence[NDArray[Any]]
 
 
@@ -80,7 +94,9 @@ def frames_of(records: Iterable[Record], *, lost: tuple[str, ...] = ()) -> Frame
         ['step', 'epoch', 'wall_time', 'loss']
     """
     sessions: list[Session] = []
-    steps: dict[str, dict[int, tuple[Network, StepRecord]]] = {table: {} for table in ARRAYS}
+    steps: dict[str, dict[int, tuple[Network, _OfArrays]]] = {table: {} for table in STEP_TABLES}
+    final_units: dict[int, tuple[Network, _OfArrays]] = {}
+    final_pass: tuple[Network, FinalPass] | None = None
     epochs: dict[int, EpochRecord] = {}
     networks: dict[int, Network] = {}
     network, costs, ended = Network(""), Costs(), False
@@ -88,15 +104,19 @@ def frames_of(records: Iterable[Record], *, lost: tuple[str, ...] = ()) -> Frame
         match record:
             case Session():
                 sessions.append(record)
-                costs, ended = Costs(), False
-                for by_step in (*steps.values(), epochs, networks):
+                costs, ended, final_pass = Costs(), False, None
+                for by_step in (*steps.values(), final_units, epochs, networks):
                     _void(by_step, record.step)
             case NetworkChange():
                 network = networks[record.step] = record.network
             case StepRecord():
-                for table in ARRAYS:
+                for table in STEP_TABLES:
                     if getattr(record, table) is not None:
                         steps[table][record.step] = network, record
+            case FinalPass():
+                final_pass = (network, record) if record.activations is not None else None
+                if record.units is not None:
+                    final_units[record.step] = network, record
             case EpochRecord():
                 epochs[record.step] = record
                 costs = record.costs
@@ -104,10 +124,14 @@ def frames_of(records: Iterable[Record], *, lost: tuple[str, ...] = ()) -> Frame
                 costs, ended = record.costs, True
             case FindingsNote():
                 pass  # findings are computed anew by the rules that are installed
-    blocks = {table: list(_blocks(table, [rows[step] for step in sorted(rows)])) for table, rows in steps.items()}
+    in_order = {table: [rows[step] for step in sorted(rows)] for table, rows in steps.items()}
+    in_order["units"] = sorted([*in_order["units"], *final_units.values()], key=lambda row: row[1].step)
+    blocks = {table: list(_blocks(table, rows)) for table, rows in in_order.items()}
+    final_blocks = [] if final_pass is None else list(_blocks("activations", [final_pass]))
     return Frames(
         steps=_steps_frame(blocks["steps"]),
         activations=_activations_frame(blocks["activations"]),
+        final_activations=_activations_frame(final_blocks),
         gradients=_gradients_frame(blocks["gradients"]),
         units=_units_frame(blocks["units"]),
         epochs=_epochs_frame([epochs[step] for step in sorted(epochs)]),
@@ -126,7 +150,7 @@ def _void(by_step: dict[int, Any], start: int) -> None:
         del by_step[step]
 
 
-def _blocks(table: str, rows: Sequence[tuple[Network, StepRecord]]) -> Iterator[_Block]:
+def _blocks(table: str, rows: Sequence[tuple[Network, _OfArrays]]) -> Iterator[_Block]:
     start = 0
     for end in range(1, len(rows) + 1):
         network, record = rows[start]
@@ -198,7 +222,7 @@ def _histograms_frame(blocks: Sequence[_Block]) -> pd.DataFrame:
         for block in blocks
         for record in block.records
         for site in block.network.sites
-        if site.key in record.histograms
+        if isinstance(record, StepRecord) and site.key in record.histograms
     ]
     places = np.repeat(np.arange(len(kept)), [len(bins) for *_, bins in kept])
     columns: Columns = {
@@ -260,7 +284,6 @@ def _numbers(names: Sequence[str], blocks: Sequence[_Block]) -> NDArray[np.float
     for block, part in zip(blocks, parts, strict=True):
         end = start + len(part)
         for place, name in enumerate(names):
-            known = name in block.columns
-            numbers[place, start:end] = part[:, block.columns.index(name)] if known else USUAL.get(name, np.nan)
+            numbers[place, start:end] = part[:, block.columns.index(name)] if name in block.columns else np.nan
         start = end
     return numbers

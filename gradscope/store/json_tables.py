@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from gradscope.lossless_json import word
 from gradscope.store.destination import Written, export_file
 from gradscope.store.tables import TABLES, schema_document
 from gradscope.store.tidy import TidyTables
@@ -48,8 +49,5 @@ def _values(column: pd.Series[Any]) -> list[Any]:
     numbers = column.to_numpy()
     values = numbers.tolist()
     for place in np.flatnonzero(~np.isfinite(numbers)).tolist():
-        values[place] = _NOT_FINITE[str(values[place])]
+        values[place] = word(values[place])
     return values
-
-
-_NOT_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}

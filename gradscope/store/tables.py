@@ -70,7 +70,7 @@ RUNS: Final = ExportedTable(
         ExportedColumn("session_count", "int64", "sessions", "Beginnings and continuations, void ones included."),
         ExportedColumn("record_count", "int64", "steps", "Steps that the last session recorded."),
         _seconds("training_seconds", "The last session's own time; recording, set-up and validation left out."),
-        _seconds("setup_seconds", "Tracing, first trial, loading the rules, last census and last diagnosis."),
+        _seconds("setup_seconds", "Tracing, first trial, loading the rules, final pass and last diagnosis."),
         _seconds("early_seconds", "Records of the beginning."),
         _seconds("epoch_seconds", "The one record an epoch."),
         _seconds("running_seconds", "All other records: the share that max_overhead limits."),

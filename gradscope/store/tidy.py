@@ -12,10 +12,10 @@ import pandas as pd
 
 from gradscope import schema
 from gradscope._version import __version__
+from gradscope.lossless_json import to_json
 from gradscope.network import Network
 from gradscope.records import Session
 from gradscope.store.frames import Frames
-from gradscope.store.lossless_json import to_json
 from gradscope.store.tables import LAYERS, RUNS, TABLES, Type
 
 TidyTables: TypeAlias = Mapping[str, pd.DataFrame]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from gradscope import schema
 from gradscope.network import Network
-from gradscope.records import StepRecord
+from gradscope.records import FinalPass, StepRecord
 
 Scalars: TypeAlias = Literal["auto", "all", "none"]
 """Which scalars are written: few on deep nets, one a layer always, or none."""
@@ -77,16 +77,29 @@ def time_series(record: StepRecord, plan: SeriesPlan, scalars: Scalars = "auto")
     few = scalars == "auto"
     if record.activations is not None:
         for tag, column in (("saturated_fraction", _SATURATED), ("dead_unit_fraction", _DEAD)):
-            values = record.activations[plan.site_rows, column]
-            series.update(
-                _mean_and_max(tag, values) if few and len(values) > MOST_CARDS else _each(tag, plan.sites, values)
-            )
+            series.update(_of_sites(tag, record.activations[plan.site_rows, column], plan, few=few))
     if record.gradients is not None and plan.layers:
         norms = record.gradients[plan.kernels, _NORM].astype(np.float64)
         norms = np.sqrt(np.add.reduceat(norms * norms, plan.starts))
         tag = "gradient_norm"
         series.update(_min_and_max(tag, norms) if few and len(norms) > MOST_CARDS else _each(tag, plan.layers, norms))
+    return _without_nan(series)
+
+
+def final_series(record: FinalPass, plan: SeriesPlan, scalars: Scalars = "auto") -> Mapping[str, float]:
+    """Return the scalars of a final pass by tag: the dead units that the training has left."""
+    if scalars == "none" or record.activations is None:
+        return {}
+    values = record.activations[plan.site_rows, _DEAD]
+    return _without_nan(dict(_of_sites("dead_unit_fraction", values, plan, few=scalars == "auto")))
+
+
+def _without_nan(series: Mapping[str, float]) -> Mapping[str, float]:
     return {tag: value for tag, value in series.items() if value == value}  # NaN differs from itself
+
+
+def _of_sites(tag: str, values: NDArray[np.floating], plan: SeriesPlan, *, few: bool) -> Iterator[tuple[str, float]]:
+    return _mean_and_max(tag, values) if few and len(values) > MOST_CARDS else _each(tag, plan.sites, values)
 
 
 def _each(tag: str, keys: Sequence[str], values: NDArray[np.floating]) -> Iterator[tuple[str, float]]:

@@ -55,7 +55,7 @@ def test_json_is_strict(logs: Path, capsys: pytest.CaptureFixture[str]) -> None:
     document = json.loads(shown(capsys, logs / "before", logs / "broken", "--json"), parse_constant=refuse)
     assert document["limits"] == {"ratio": 2.0, "difference": 0.1}
     nan = [each for each in document["layers"] if each["statistic"] == "gradient_rms" and each["site"] == "dense"]
-    assert nan[0]["value"] is None
+    assert nan[0]["value"] == "NaN"
     assert "nan_or_inf@dense" in [each["finding"]["key"] for each in document["findings"]]
 
 

@@ -40,10 +40,10 @@ def test_json_is_strict_and_holds_every_layer(tmp_path: Path, capsys: pytest.Cap
     assert main(["summary", str(write(tmp_path / "broken", not_finite())), "--json"]) == 0
     document = json.loads(capsys.readouterr().out, parse_constant=refuse)
     assert document["run"] == "broken"
-    assert document["last_loss"] is None
+    assert document["last_loss"] == "NaN"
     assert document["costs"]["record_count"] == 12
     assert [layer["site"] for layer in document["layers"]] == ["dense", "dense_1", "dense_2"]
-    assert document["layers"][0]["gradient_rms"] is None
+    assert document["layers"][0]["gradient_rms"] == "NaN"
     assert document["layers"][0]["nonfinite_count"] == 14
     assert document["layers"][0]["first_gradient_rms"] == pytest.approx(1.1e-3)
 
@@ -104,7 +104,7 @@ def test_json_of_several_runs_is_strict_and_names_the_damaged_one(
     document = json.loads(capsys.readouterr().out, parse_constant=refuse)
     assert [run["run"] for run in document["left_out"]] == ["g"]
     by_name = {run["run"]: run for run in document["runs"]}
-    assert by_name["d"]["batch_loss"] is None
+    assert by_name["d"]["batch_loss"] == "NaN"
     assert by_name["b"]["params"] == {"lr": 0.01, "activation": "sigmoid", "seed": 0}
     assert by_name["e"]["ended"] is False
     assert by_name["a"]["ended"] is True

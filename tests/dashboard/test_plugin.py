@@ -1,11 +1,10 @@
-"""What the routes answer of a run that grows, ends with a census, or is larger or stranger than most."""
+"""What the routes answer of a run that grows, ends with a final pass, or is larger or stranger than most."""
 
 from __future__ import annotations
 
 import json
 import math
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pytest
@@ -14,8 +13,8 @@ from dashboard.provider import MemoryProvider, Tab
 
 from gradscope.histogram import histogram
 from gradscope.network import Network
-from gradscope.records import FindingsNote, NetworkChange, Record, Session, StepRecord
-from gradscope.schema import ACTIVATIONS
+from gradscope.records import FinalPass, FindingsNote, NetworkChange, Record, Session, StepRecord
+from gradscope.schema import ACTIVATIONS, UNITS
 from gradscope_dashboard import answers
 from gradscope_dashboard.cache import SLOW
 from gradscope_dashboard.framing import MOST_BYTES
@@ -63,67 +62,63 @@ def test_the_last_histogram_is_there_at_once_however_slow_reading_is() -> None:
     assert tab.binary("histograms", run="mlp", site="hidden")[0]["steps"] == [0, 10]
 
 
-# --- a census ---
+# --- a final pass ---
 
 
-def with_census(dead: float, *, steps: int = 3) -> list[Record]:
-    """A short training whose only numbers of dead units are those of its census."""
+def with_final_pass(dead: float, *, steps: int = 3) -> list[Record]:
+    """A short training whose only numbers of dead units are those of its final pass."""
     *records, end = runs.training(NET, losses=[1.0] * steps, gradient=[1.0, 1.0], saturated=0.5)
     row = {"saturated_fraction": 0.9, "mean": 0.1, "dead_unit_fraction": dead, "backward_rms": 7.0}
-    seen = StepRecord(25 * steps, 1, runs.BEGAN + 25 * steps, activations=runs.numbers(ACTIVATIONS, [row, row]))
+    seen = FinalPass(25 * steps - 1, 1, runs.BEGAN + 25 * steps, activations=runs.numbers(ACTIVATIONS, [row, row]))
     return [*records, seen, end]
 
 
 @pytest.mark.parametrize("statistic", ["gradients.rms", "activations.saturated_fraction", "steps.loss"])
 @pytest.mark.parametrize("dead", [0.25, math.nan])
-def test_a_census_is_no_recorded_step_and_no_column(statistic: str, dead: float) -> None:
-    header, values = tab(*with_census(dead)).binary("matrix", run="mlp", statistic=statistic)
+def test_a_final_pass_is_no_recorded_step_and_no_column(statistic: str, dead: float) -> None:
+    header, values = tab(*with_final_pass(dead)).binary("matrix", run="mlp", statistic=statistic)
     assert header["steps"] == header["last_steps"] == [0, 25, 50]
     assert (header["recorded"], header["read"]) == (3, 3)
     assert not np.isnan(values[0]).any()
     assert values[0].max() != np.float32(0.9)
 
 
-def test_a_census_is_the_last_column_of_the_dead_units_that_it_alone_knows() -> None:
-    header, values = tab(*with_census(0.25)).binary("matrix", run="mlp", statistic="activations.dead_unit_fraction")
-    assert header["steps"] == header["last_steps"] == [0, 25, 50, 75]
-    assert header["recorded"] == 3
-    np.testing.assert_array_equal(values[0], [math.nan] * 3 + [0.25])
-    header, _ = tab(*with_census(math.nan)).binary("matrix", run="mlp", statistic="activations.dead_unit_fraction")
-    assert header["steps"] == [0, 25, 50]
+def test_the_dead_units_that_only_a_final_pass_knows_are_those_of_the_last_column() -> None:
+    header, values = tab(*with_final_pass(0.25)).binary("matrix", run="mlp", statistic="activations.dead_unit_fraction")
+    assert header["steps"] == header["last_steps"] == [0, 25, 50]
+    assert (header["recorded"], header["read"]) == (3, 3)
+    np.testing.assert_array_equal(values[0], [math.nan] * 2 + [0.25])
 
 
-@pytest.mark.parametrize("columns", [1, 2, 3, 4])
-def test_no_more_columns_are_given_than_asked_for_with_a_census(columns: int) -> None:
-    asked: dict[str, Any] = {"run": "mlp", "columns": columns}
-    header, _ = tab(*with_census(0.25, steps=6)).binary("matrix", statistic="activations.dead_unit_fraction", **asked)
-    assert len(header["steps"]) == columns
-    assert header["last_steps"][-1] == (125 if columns == 1 else 150)
-    assert header["last_steps"][-2:-1] in ([], [125])
-
-
-def test_curves_know_the_census_in_their_dead_units_alone() -> None:
-    header, values = tab(*with_census(0.25)).binary("curves", run="mlp", layer="hidden")
+def test_curves_know_the_final_pass_in_their_dead_units_alone() -> None:
+    header, values = tab(*with_final_pass(0.25)).binary("curves", run="mlp", layer="hidden")
     series = {line["id"]: row for line, row in zip(header["series"], values, strict=True)}
-    assert header["steps"] == [0, 25, 50, 75]
-    assert header["recorded"] == 3
+    assert header["steps"] == [0, 25, 50]
     assert series["activations.dead_unit_fraction"][-1] == 0.25
     assert "activations.mean" not in series
-    assert all(np.isnan(row[-1]) for name, row in series.items() if name != "activations.dead_unit_fraction")
 
 
-def test_a_census_in_the_middle_of_a_run_that_goes_on_is_left_out() -> None:
+def test_a_final_pass_in_the_middle_of_a_run_that_goes_on_is_one_of_its_group() -> None:
     again = runs.session(100, resumed=True)
     later = runs.training(NET, losses=[1.0, 1.0], gradient=[2.0, 2.0], saturated=0.25, start=again)
-    both = tab(*with_census(0.25), *later)
+    both = tab(*with_final_pass(0.75), *later)
     for statistic in ("activations.dead_unit_fraction", "activations.saturated_fraction"):
         header, values = both.binary("matrix", run="mlp", statistic=statistic)
         assert header["steps"] == [0, 25, 50, 100, 125]
         assert header["recorded"] == header["read"] == 5
     np.testing.assert_array_equal(values[0], np.float32([0.5, 0.5, 0.5, 0.25, 0.25]))
-    header, values = both.binary("matrix", run="mlp", statistic="activations.saturated_fraction", columns=2)
-    assert (header["steps"], header["last_steps"]) == ([0, 50], [25, 125])
-    assert values[0].tolist() == [0.5, 0.5]
+    _, values = both.binary("matrix", run="mlp", statistic="activations.dead_unit_fraction")
+    assert values[0, 2] == 0.75
+
+
+def test_units_that_only_a_final_pass_found_dead_are_told() -> None:
+    row = {"site": 0, "unit": 3, "dead": 1, "active_fraction": 0.0}
+    names = ("site", *UNITS.statistic_names)
+    units = np.array([[float(row.get(name, math.nan)) for name in names]])
+    *records, end = with_final_pass(0.25)
+    found = replace(records[-1], units=units)
+    (change,) = tab(*records[:-1], found, end).json("units", run="mlp", site="hidden")["changes"]
+    assert (change["unit"], change["dead"], change["step"]) == (3, True, 74)
 
 
 # --- strange and large ones ---

@@ -42,13 +42,8 @@ def test_tags_of_several_networks_become_one_table_by_row_key_and_column_name() 
     np.testing.assert_array_equal(found.column("std"), [[nan, nan], [nan, 9.0], [nan, 9.0]])
 
 
-def test_a_column_that_is_not_written_holds_its_constant_where_its_row_was_recorded() -> None:
-    silent = Layout("activations", ("mean",), ("a",), {"nonfinite_count": 0.0})
-    telling = Layout("activations", ("mean", "nonfinite_count"), ("a",))
-    found = table(3, 10, Block(silent, points([[[1.0]]])), Block(telling, points([[[1.0, 7.0]]], first=1)))
-    np.testing.assert_array_equal(found.column("nonfinite_count"), [[0.0, 7.0, np.nan]])
-    found = table(2, 10, Block(silent, points([[[1.0]]])))
-    np.testing.assert_array_equal(found.column("nonfinite_count"), [[0.0, np.nan]])
+def test_a_column_that_is_not_recorded_is_unknown() -> None:
+    found = table(2, 10, Block(Layout("activations", ("mean",), ("a",)), points([[[1.0]]])))
     np.testing.assert_array_equal(found.column("entropy"), [[np.nan, np.nan]])
 
 
@@ -76,14 +71,14 @@ def test_a_long_series_read_in_chunks_is_as_if_read_at_once() -> None:
         np.testing.assert_array_equal(found.column(name), np.transpose(expected))
 
 
-def test_a_census_is_a_group_of_its_own_and_no_recorded_step() -> None:
-    block = Block(Layout("activations", ("mean",), ("a",)), points([[[1.0]], [[2.0]], [[9.0]], [[4.0]], [[8.0]]]))
-    axis = axis_of(epochs(5), (), 2, trained={0, 1, 3})
-    found = thinned_table("activations", "stamp", axis, [block], ())
-    assert (axis.recorded, found.read_count) == (3, 3)
-    assert axis.first_steps.tolist() == [0, 1, 2, 3, 4]
-    assert axis.census_groups.tolist() == [False, False, True, False, True]
-    np.testing.assert_array_equal(found.column("mean"), [[1.0, 2.0, 9.0, 4.0, 8.0]])
+def test_of_a_final_pass_the_shares_of_units_count_for_its_group() -> None:
+    names = ("mean", "dead_unit_fraction")
+    trained = Block(Layout("activations", names, ("a",)), points([[[1.0, 0.0]], [[2.0, np.nan]], [[4.0, np.nan]]]))
+    final = Block(Layout("final_activations", names, ("a",)), [Point(9, 0.0, np.array([[8.0, 0.5]], np.float32))])
+    found = thinned_table("activations", "stamp", axis_of(epochs(3), (), 2), [trained, final], ())
+    assert found.read_count == 3
+    np.testing.assert_array_equal(found.column("mean"), [[1.0, 4.0]])
+    np.testing.assert_array_equal(found.column("dead_unit_fraction"), [[0.0, 0.5]])
 
 
 def test_a_run_without_a_step_is_an_empty_table() -> None:

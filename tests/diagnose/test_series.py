@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from gradscope.diagnose.series import (
+    final_series,
     hidden_sites,
     judged_kernels,
     latest,
@@ -76,14 +77,13 @@ def test_a_file_that_does_not_tell_what_was_skipped_skips_nothing() -> None:
     assert training_steps(frames).tolist() == STEPS
 
 
-def test_a_census_after_the_last_step_is_taken_in_where_it_is_asked_for() -> None:
+def test_a_final_pass_is_a_series_of_one_record_at_most() -> None:
     frames = counted()
-    census = frames.activations[frames.activations["step"] == 30].assign(step=31, rms=7.0)
-    frames = dataclasses.replace(frames, activations=pd.concat([frames.activations, census], ignore_index=True))
-    assert site_series(frames, sites(frames)).steps.tolist() == STEPS
-    series = site_series(frames, sites(frames), with_census=True)
-    assert series.steps.tolist() == [*STEPS, 31]
-    assert series("rms")[-1].tolist() == [7, 7]
+    assert final_series(frames, sites(frames)).steps.tolist() == []
+    last = frames.activations[frames.activations["step"] == 30].assign(step=31, rms=7.0)
+    series = final_series(dataclasses.replace(frames, final_activations=last), sites(frames))
+    assert series.steps.tolist() == [31]
+    assert series("rms").tolist() == [[7, 7]]
 
 
 def test_of_a_network_that_changed_the_places_of_the_last_are_known_from_then_on() -> None:

@@ -8,7 +8,7 @@ import pytest
 from runs import BEGAN, cut_off, deep, healthy, layer_names, network, nothing_recorded, session, training, two_trainings
 
 from gradscope.network import Compiled, Layer, Network, Site, Variable
-from gradscope.records import Record, StepRecord
+from gradscope.records import FinalPass, Record, StepRecord
 from gradscope.report.summary import Summary, summarise
 from gradscope.schema import GRADIENTS, STEPS
 from gradscope.store.read import frames_of
@@ -63,12 +63,12 @@ def test_a_dead_fraction_is_kept_until_the_next_window_tells_anew() -> None:
     assert summary_of(small(dead_unit_fraction=math.nan)).rows[0].dead_unit_fraction == 0.25
 
 
-def test_a_census_after_the_last_step_adds_dead_units_and_leaves_the_last_step_standing() -> None:
+def test_a_final_pass_adds_dead_units_and_leaves_the_last_step_standing() -> None:
     net = network("relu", layer_names(2))
     records = training(net, losses=[2.0], gradient=[1e-3, 1e-2], saturated=0.5)
     counted = training(net, losses=[2.0] * 3, gradient=[1.0, 1.0], saturated=0.9, dead=[0.75, math.nan])
-    census = [r for r in counted if isinstance(r, StepRecord)][-1]
-    records.append(StepRecord(25, 0, BEGAN, activations=census.activations))
+    last = [r for r in counted if isinstance(r, StepRecord)][-1]
+    records.append(FinalPass(25, 0, BEGAN, activations=last.activations))
     row = summary_of(records).rows[0]
     assert (row.dead_unit_fraction, row.saturated_fraction) == (0.75, 0.5)
     assert row.backward_rms == pytest.approx(3.3e-3)

@@ -190,7 +190,7 @@ def test_a_directory_of_a_newer_version_is_refused_and_released(tmp_path: Path) 
     sound = file.read_bytes()
     from gradscope.store.tfrecord import framed, unframed
 
-    payloads = [payload.replace(b'"1.0"', b'"9.0"') for payload in unframed(sound).payloads]
+    payloads = [payload.replace(b'"1.1"', b'"9.0"') for payload in unframed(sound).payloads]
     file.write_bytes(b"".join(map(framed, payloads)))
     with pytest.raises(WriterError, match=r"cannot be continued.*format 9\.0"):
         EventFileSink(tmp_path).open()

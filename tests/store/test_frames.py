@@ -25,6 +25,7 @@ from gradscope.network import Network
 from gradscope.records import (
     Costs,
     EpochRecord,
+    FinalPass,
     FindingsNote,
     NetworkChange,
     Record,
@@ -86,7 +87,7 @@ def test_frames_have_the_columns_of_the_schema_and_always_the_same_dtypes(record
 
 def test_a_run_without_records_is_empty_and_has_a_network_without_layers() -> None:
     frames = frames_of([])
-    assert [len(getattr(frames, name)) for name in TABLES] == [0] * 6
+    assert [len(getattr(frames, name)) for name in TABLES] == [0] * len(TABLES)
     assert (frames.network, frames.sessions, frames.costs, frames.lost) == (Network(""), (), Costs(), ())
 
 
@@ -222,10 +223,31 @@ def test_a_session_that_resumes_earlier_voids_what_came_later() -> None:
     assert frames.epochs.empty
 
 
-def test_a_census_adds_activations_only() -> None:
-    frames = started(step(0, steps={}, activations={}), step(1, activations={"dead_unit_fraction": 0.5}))
+def final(number: int, dead: float, *unit: Mapping[str, float]) -> FinalPass:
+    rows = numbers(ACTIVATIONS, [{"dead_unit_fraction": dead}] * 3)
+    return FinalPass(number, 0, BEGAN, activations=rows, units=units(number, list(unit)).units if unit else None)
+
+
+def test_a_final_pass_is_a_table_of_its_own_and_its_units_come_last() -> None:
+    recorded = units(1, [{"site": 0, "unit": 4, "dead": 0}])
+    frames = started(step(0, steps={}, activations={}), recorded, final(1, 0.5, {"site": 0, "unit": 4, "dead": 1}))
     assert frames.steps["step"].tolist() == [0]
-    assert frames.activations["dead_unit_fraction"].tolist()[3:] == [0.5] * 3
+    assert frames.activations["step"].tolist() == [0] * 3
+    assert frames.final_activations["step"].tolist() == [1] * 3
+    assert frames.final_activations["dead_unit_fraction"].tolist() == [0.5] * 3
+    assert frames.final_activations.columns.equals(frames.activations.columns)
+    assert frames.units["dead"].tolist() == [False, True]
+
+
+def test_of_a_training_that_goes_on_the_last_final_pass_counts_and_all_units() -> None:
+    first = final(4, 0.5, {"site": 0, "unit": 4, "dead": 1})
+    resumed = Session(5, BEGAN, resumed=True, fingerprint="")
+    frames = started(step(4, steps={}), first, resumed, step(5, steps={}))
+    assert frames.final_activations.empty
+    assert len(frames.units) == 1
+    again = final(5, 0.25)
+    frames = started(step(4, steps={}), first, resumed, step(5, steps={}), again)
+    assert frames.final_activations["dead_unit_fraction"].tolist() == [0.25] * 3
 
 
 def test_of_two_records_of_one_step_the_later_counts_in_the_tables_that_it_has() -> None:

@@ -10,18 +10,18 @@ import pytest
 from runs import COSTS, healthy, network
 
 from gradscope.histogram import histogram
+from gradscope.lossless_json import from_json, to_json
 from gradscope.network import Network, Site, Variable
-from gradscope.records import EpochRecord, NetworkChange, Record, Session, SessionEnd, StepRecord
+from gradscope.records import EpochRecord, FinalPass, NetworkChange, Record, Session, SessionEnd, StepRecord
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, UNITS, VERSION
 from gradscope.store.event_files import event_files
 from gradscope.store.event_sink import LOCK_NAME, EventFileSink
-from gradscope.store.lossless_json import from_json, to_json
 from gradscope.store.read import Frames, frames_of, read_frames
 from gradscope.store.tfrecord import unframed
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "events"
 THIS_VERSION = "{}.{}".format(*VERSION)
-TABLES = ("steps", "activations", "gradients", "units", "epochs", "histograms")
+TABLES = ("steps", "activations", "final_activations", "gradients", "units", "epochs", "histograms")
 
 
 def write(log_dir: Path, records: list[Record]) -> None:
@@ -81,7 +81,7 @@ def golden_records() -> list[Record]:
         gradients=-counting(4, len(GRADIENTS.statistics)),
         units=counting(2, 1 + len(UNITS.statistics)).astype(np.float64) // 3,
     )
-    census = StepRecord(4, 1, 1_700_000_004.0, activations=counting(2, len(ACTIVATIONS.statistics)))
+    final = FinalPass(3, 1, 1_700_000_004.0, activations=counting(2, len(ACTIVATIONS.statistics)))
     settings = {"schedule": None, "max_overhead": 0.02}
     return [
         Session(0, 1_700_000_000.0, False, "f" * 16, settings, {"seed": 3, "limit": float("inf")}),
@@ -89,7 +89,7 @@ def golden_records() -> list[Record]:
         first,
         second,
         EpochRecord(3, 0, 1_700_000_003.0, {"loss": 0.5, "val_loss": float("nan")}, COSTS),
-        census,
+        final,
         SessionEnd(4, 1_700_000_005.0, COSTS),
     ]
 

@@ -157,7 +157,7 @@ def test_the_row_of_a_run_tells_what_it_was(tmp_path: Path) -> None:
     records = [session(), again, resumed, NetworkChange(0, BEGAN, NETWORK)]
     (row,) = exported(records)["runs"].to_dict("records")
     assert (row["began"], row["session_count"], row["model"]) == (BEGAN + 5, 3, "mlp")
-    assert json.loads(row["params"]) == {"lr": {"$float": "inf"}}
+    assert json.loads(row["params"]) == {"lr": "Infinity"}
     assert json.loads(row["network"])["sites"][1]["key"] == "b"
     assert math.isnan(exported([])["runs"]["began"][0])
 

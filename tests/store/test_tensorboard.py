@@ -141,11 +141,10 @@ def test_the_event_accumulator_reads_our_file(resumed_run: Path) -> None:
     tags, content = tensorboard(script, resumed_run / "run" / "gradscope")
     assert {"gradscope/session", "gradscope/network", "gradscope/epoch", "activation/dense/first"} < set(tags)
     assert content == {
-        "version": "1.0",
+        "version": "1.1",
         "table": "activations",
-        "columns": ["saturated_fraction", "nonfinite_count"],
+        "columns": list(ACTIVATIONS.statistic_names),
         "rows": ["dense/first", "dense_1"],
-        "constants": {},
     }
 
 

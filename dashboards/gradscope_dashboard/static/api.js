@@ -162,7 +162,7 @@ async function answer(route, query) {
  * @returns {Promise<any>}
  */
 async function json(route, query) {
-  return (await answer(route, query)).json();
+  return parsed(await (await answer(route, query)).text());
 }
 
 /**
@@ -175,13 +175,25 @@ async function binary(route, query) {
 }
 
 /**
+ * Return what a JSON answer holds, with null for a number that is not finite: it is not drawn.
+ * @param {string} text
+ * @returns {any}
+ */
+export function parsed(text) {
+  return JSON.parse(text, (_, value) => {
+    if (typeof value !== 'string' || !/^\\*(NaN|-?Infinity)$/.test(value)) return value;
+    return value.startsWith('\\') ? value.slice(1) : null;
+  });
+}
+
+/**
  * Return the header of a binary answer with its `values`.
  * @param {ArrayBuffer} buffer uint32 length of the header, the header as JSON, then float32 values, little-endian.
  * @returns {any}
  */
 export function decoded(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
-  const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  const header = parsed(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   return { ...header, values: new Float32Array(buffer, 4 + length) };
 }
 

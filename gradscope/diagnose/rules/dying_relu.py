@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 from gradscope.diagnose.advice import another_function, another_initialiser, layer_of, learning_rate, those
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import learning
-from gradscope.diagnose.series import Floats, first_known, is_rectifier, last_known, latest, onsets, site_series
+from gradscope.diagnose.series import (
+    Floats,
+    final_series,
+    first_known,
+    is_rectifier,
+    last_known,
+    latest,
+    onsets,
+    site_series,
+)
 from gradscope.network import Site
 from gradscope.store.frames import Frames
 
@@ -46,11 +55,13 @@ def dying_relu(
     """
     failing = learning(frames).failing
     sites = [site for site in frames.network.sites if is_rectifier(site) and (failing or not site.is_output)]
-    series = site_series(frames, sites, with_census=True)
-    shares, inactive = series("dead_unit_fraction"), series("inactive_fraction")
+    series, final = site_series(frames, sites), final_series(frames, sites)
+    steps = np.append(series.steps, final.steps)
+    windows = series("dead_unit_fraction")
+    shares = np.concatenate([windows, final("dead_unit_fraction")])
+    inactive = np.concatenate([series("inactive_fraction"), final("inactive_fraction")])
     share = np.array([last_known(shares[:, column]) for column in range(len(sites))])
-    # Without the census: that sees the last weights alone, a window those of many steps, so that it counts fewer.
-    windows = site_series(frames, sites)("dead_unit_fraction")
+    # Without the final pass: that sees the last weights alone, a window those of many steps, so that it counts fewer.
     rise = np.array([last_known(known) - first_known(known) for known in windows.T])
     is_dying = (share >= most) | ((share >= floor) & (rise >= growth))
     silences = onsets(inactive >= silent)
@@ -60,7 +71,7 @@ def dying_relu(
         return
     worst = max(dying, key=lambda column: (is_dying[column], is_silent[column], np.nan_to_num(share[column])))
     site, layer = sites[worst], layer_of(frames.network, sites[worst].layer)
-    first_step = _since(series.steps, shares[:, worst], floor, silences[worst] if is_silent[worst] else None)
+    first_step = _since(steps, shares[:, worst], floor, silences[worst] if is_silent[worst] else None)
     has_risen = bool(rise[worst] >= growth)
     # Of living units about half the entries are zero: half of the way from there to what these dead ones make.
     at_birth = not has_risen and bool(first_known(inactive[:, worst]) >= 0.5 + np.nan_to_num(share[worst], nan=1.0) / 4)
@@ -70,7 +81,7 @@ def dying_relu(
         severity="high" if failing and (share[worst] >= most or is_silent[worst]) else "medium",
         layer=site.layer,
         first_step=first_step,
-        last_step=int(series.steps[-1]),
+        last_step=int(steps[-1]),
         message=_message(
             site,
             share[worst] if is_dying[worst] else None,

@@ -34,8 +34,7 @@ _OF_VARIABLE: Final = ("gradient_rms", "update_to_weight_ratio", "connected")
 
 def side_of(frames: Frames, summary: Summary, row: RunRow) -> Side:
     """Return what a comparison needs of a run; the tables themselves are let go."""
-    trained = frames.activations[frames.activations["step"].isin(set(frames.steps["step"]))]  # a census is left out
-    last = trained.drop_duplicates("site", keep="last")
+    last = frames.activations.drop_duplicates("site", keep="last")
     spreads = {str(site): float(spread) for site, spread in zip(last["site"], last["sample_std"], strict=True)}
     return Side(summary, row, frames.network, settings_of(frames), spreads)
 

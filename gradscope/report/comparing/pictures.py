@@ -20,7 +20,7 @@ from gradscope.report.figures import common_limits, loss_comparison, profile_com
 from gradscope.report.figures.grid import grid_of
 from gradscope.report.page.figure_store import FigureStore, PageFigure, Panel, shown_panels
 from gradscope.report.page.figure_words import extremes, is_known
-from gradscope.report.page.panels import DEPTH, HEATMAP_COLUMNS, LAYERS, LOSS
+from gradscope.report.page.panels import DEPTH, HEATMAP_COLUMNS, LAYERS, LOSS, table_to_draw
 from gradscope.report.page.statistics import STATISTICS, Statistic
 from gradscope.report.wording import magnitude, number, shortened
 
@@ -170,7 +170,7 @@ def _drawn(name: str, frames: Frames, statistics: Sequence[Statistic]) -> Drawn:
         ("activations", ("step", "layer", "site")),
         ("gradients", ("step", "layer", "variable", "role")),
     ):
-        whole: pd.DataFrame = getattr(frames, table)
+        whole = table_to_draw(frames, table)
         names = {statistic.name for statistic in statistics if statistic.table == table} | {"nonfinite_count"}
         columns = [column for column in whole.columns if column in keys or column in names]
         tables[table] = whole.loc[whole["step"].isin(steps), columns]

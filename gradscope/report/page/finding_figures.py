@@ -14,7 +14,7 @@ from gradscope.report.figures import loss_curve, statistic_curves
 from gradscope.report.figures.grid import grid_of
 from gradscope.report.page.figure_store import PageFigure
 from gradscope.report.page.figure_words import extremes, is_known
-from gradscope.report.page.panels import LAYERS, LOSS, heatmap_figures, profile_figures, unit_map_figure
+from gradscope.report.page.panels import LAYERS, LOSS, heatmap_figures, profile_figures, table_to_draw, unit_map_figure
 from gradscope.report.page.statistics import STATISTICS
 from gradscope.report.wording import number, printable
 
@@ -71,7 +71,7 @@ def _curves_of(frames: Frames, finding: Finding, table: str, statistic: str) -> 
     """Return how a column went in the layers that the finding names; None where nothing is known of it there."""
     named = [layer for layer in (finding.layer, *finding.layers) if layer is not None]
     layers = list(dict.fromkeys(named))[:_MOST_CURVES] or None
-    data = getattr(frames, table)
+    data = table_to_draw(frames, table)
     chosen = data if layers is None else data[data["layer"].isin(layers)]
     if not is_known(chosen, statistic):
         return None

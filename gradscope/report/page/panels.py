@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import pandas as pd
 
 from gradscope.diagnose.finding import Finding
@@ -88,7 +89,7 @@ def _loss(frames: Frames, findings: Sequence[Finding], summary: Summary) -> Iter
 def heatmap_figures(frames: Frames) -> Iterator[PageFigure]:
     """Yield layers × steps of every statistic that was measured."""
     for statistic in STATISTICS:
-        table = getattr(frames, statistic.table)
+        table = table_to_draw(frames, statistic.table)
         if not is_known(table, statistic.name):
             continue
         if statistic.name == "nonfinite_count" and not table[statistic.name].gt(0).any():
@@ -100,6 +101,20 @@ def heatmap_figures(frames: Frames) -> Iterator[PageFigure]:
             extremes(grid_of(table, statistic.name)),
             lambda table=table, name=statistic.name: statistic_heatmap(table, name, most_columns=HEATMAP_COLUMNS),
         )
+
+
+def table_to_draw(frames: Frames, name: str) -> pd.DataFrame:
+    """Return a table with, at the last row of each site, the shares of units that the final pass has found."""
+    table: pd.DataFrame = getattr(frames, name)
+    if name != "activations" or frames.final_activations.empty or table.empty:
+        return table
+    table = table.copy()
+    last = table.drop_duplicates("site", keep="last")
+    final = frames.final_activations.set_index("site")
+    for share in ("dead_unit_fraction", "stuck_unit_fraction"):
+        found = last["site"].map(final[share]).astype(np.float64)
+        table.loc[last.index[found.notna()], share] = found[found.notna()]
+    return table
 
 
 def profile_figures(frames: Frames, steps: Sequence[int] | None, scope: str) -> Iterator[PageFigure]:

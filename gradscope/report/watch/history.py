@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradscope.network import Network
-from gradscope.records import NetworkChange, Record, Session, StepRecord
+from gradscope.records import FinalPass, NetworkChange, Record, Session, StepRecord
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS
 
 Statistic: TypeAlias = Literal["saturation", "dead", "gradient", "backward", "update"]
@@ -104,6 +104,8 @@ class History:
             case StepRecord():
                 self._open_group(record.step)
                 self._add(record)
+            case FinalPass() if self._first:
+                self._keep("dead", record.activations)
             case _:
                 pass
 
@@ -165,14 +167,16 @@ class History:
         self._size *= 2
 
     def _add(self, record: StepRecord) -> None:
-        group = len(self._first) - 1
         is_skipped = record.steps is not None and record.steps[STEPS.statistic_names.index("skipped")] == 1
         for name, measure in MEASURES.items():
-            array = record.gradients if measure.of_gradients else record.activations
-            rows = self._rows[measure.of_gradients]
-            if array is None or len(array) != len(rows) or (is_skipped and measure.needs_backward):
-                continue
-            kept = self._values[name]
+            if not (is_skipped and measure.needs_backward):
+                self._keep(name, record.gradients if measure.of_gradients else record.activations)
+
+    def _keep(self, statistic: Statistic, array: NDArray[np.float32] | None) -> None:
+        """Take the numbers of ``array`` into the last group."""
+        measure = MEASURES[statistic]
+        rows, kept, group = self._rows[measure.of_gradients], self._values[statistic], len(self._first) - 1
+        if array is not None and len(array) == len(rows):
             kept[rows, group] = np.fmax(kept[rows, group], _numbers(array, measure))
 
     def _void(self, start: int) -> None:

@@ -144,20 +144,15 @@ function entry(scene, run) {
 }
 
 /**
- * Return the last known step of a training; null where it is not known.
- *
- * The last recorded step of a run that has ended may be the census, which is no step of the training: only the answer
- * about steps, which is there for selected runs, leaves it out.
+ * Return the last known step of a training: of a selected run that has ended, that of its last epoch.
  * @param {import('../types.js').Scene} scene
  * @param {import('../types.js').RunInfo} run
  * @returns {number | null}
  */
 function lastTrained({ chosen, answers }, run) {
-  if (!run.ended) return run.last_step;
-  if (!chosen.includes(run)) return null;
-  const step = answers.steps(run.run, run.stamp).value?.last_steps.at(-1);
+  if (!run.ended || run.last_step === null || !chosen.includes(run)) return run.last_step;
   const epoch = answers.epochs(run.run, run.stamp).value?.epochs.at(-1)?.step;
-  return step === undefined ? null : Math.max(step, epoch ?? 0);
+  return Math.max(run.last_step, epoch ?? 0);
 }
 
 /**

@@ -5,11 +5,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gradscope.store.lossless_json import from_json, to_json
+from gradscope.lossless_json import WORDS, from_json, to_json
 
 keys = st.text(max_size=8).filter(lambda key: key != "$float")
+like_words = st.sampled_from([*WORDS, "\\NaN", "\\\\-Infinity"])
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text() | like_words,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(keys, inner, max_size=4),
     max_leaves=8,
 )
