@@ -306,7 +306,8 @@ class GradScope(Callback):
     def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         if self._beginning is None:
             return  # no batch came, so nothing was trained
-        values = {name: float(value) for name, value in (logs or {}).items() if np.ndim(value) == 0}
+        known = {name: _single_number(value) for name, value in (logs or {}).items()}
+        values = {name: value for name, value in known.items() if value is not None}
         costs = self._accounts.costs
         self._write(EpochRecord(max(self._step - 1, 0), self._epoch, time.time(), values, costs))
         if epoch + 1 != cast("Any", self).params.get("epochs"):  # else all is looked at in a moment
@@ -400,10 +401,10 @@ class GradScope(Callback):
 
     def _see_loss(self, batch: int, logs: Mapping[str, Any] | None) -> None:
         """Recover the batch's own loss from the epoch's running mean, which is on the host already."""
-        mean = logs.get("loss") if logs else None
+        mean = _single_number(logs.get("loss") if logs else None)
         if mean is None:
             return
-        total = float(mean) * (batch + 1)
+        total = mean * (batch + 1)
         self._loss = (total - self._loss_sum) / (batch - self._batch_begun + 1)
         self._loss_sum = total
 
@@ -563,6 +564,16 @@ class GradScope(Callback):
         with contextlib.suppress(Exception):  # it may be the sink that has failed
             noted = dataclasses.replace(network, not_measured=(*network.not_measured, missed))
             self._sink.write(NetworkChange(self._step, time.time(), noted))
+
+
+def _single_number(value: Any) -> float | None:
+    """Return a log as a number; None of one that is none, such as a text or a loss of each task."""
+    if isinstance(value, str) or np.ndim(value):
+        return None
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def _small_arrays(labels: tuple[Any, Any] | None) -> tuple[Any, Any] | None:

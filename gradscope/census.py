@@ -33,7 +33,9 @@ class Census:
         """Keep one more batch."""
         if not self.wants_more:
             return
-        leaves: list[Any] = [leaf for leaf in keras.tree.flatten(batch) if hasattr(leaf, "dtype")]
+        leaves: list[Any] = [leaf for leaf in keras.tree.flatten(batch) if hasattr(leaf, "dtype") and len(leaf.shape)]
+        if not leaves:
+            return
         self._samples += int(leaves[0].shape[0])
         self._bytes += sum(math.prod(_stored(leaf).shape) * leaf.dtype.size for leaf in leaves)
         if self._bytes > BYTES:

@@ -32,6 +32,18 @@ RECOMPUTED: Final = (
     "it is computed a second time for its gradient (remat), so that its backward signal is not seen; "
     "train without remat to have it measured"
 )
+NO_BACKWARD: Final = (
+    "no backward signal was met there: no gradient passes, or it is recomputed (recompute_grad), or asked for by "
+    "tf.gradients or with unconnected_gradients; a plain GradientTape shows it"
+)
+OUTSIDE: Final = (
+    "it is applied outside of any layer, so that it belongs to no layer; "
+    "put it into a layer, such as an Activation layer, to have it measured"
+)
+SEVERAL: Final = (
+    "its step calls several compiled functions that train, of which the last is recorded; "
+    "call them from one tf.function, or in train_step, to have all of them recorded"
+)
 QUANTISED: Final = (
     "its weights are quantised to small integers, which no gradient trains; record the model before it is quantised"
 )
@@ -59,6 +71,10 @@ TRACED_BEFORE: Final = (
     "call model.compile once more before fit to have it recorded"
 )
 
+LOOPED: Final = (
+    "its step trains inside a loop, a condition or a compiled function of its own, which is not looked into; "
+    "train outside of that to have it recorded"
+)
 MEMORY: Final = (
     "there was not enough memory to record; choose fewer layers with layers=, or record less often with schedule="
 )

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import fnmatch
 import hashlib
+import inspect
 import json
 import platform
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast  # Keras ships no types: its layers, models and optimizers are Any here
 
@@ -78,7 +79,9 @@ def places(model: Any) -> list[Place]:
 
 
 def _children(parent: Any) -> list[Any]:
-    graph = [node for node in getattr(parent, "operations", ()) if not isinstance(node, keras.layers.InputLayer)]
+    of_keras = isinstance(inspect.getattr_static(cast("type[object]", type(parent)), "operations", None), property)
+    operations: Iterable[Any] = parent.operations if of_keras else ()
+    graph = [node for node in operations if not isinstance(node, keras.layers.InputLayer)]
     own = [layer for layer in getattr(parent, "_layers", ()) if not isinstance(layer, keras.layers.InputLayer)]
     return graph + [layer for layer in own if not any(layer is node for node in graph)]
 
@@ -141,6 +144,8 @@ def own_variables(layer: Any) -> Iterator[Any]:
     """Yield the variables that the layer itself holds, those of the layers inside it left out."""
     yield from getattr(layer, "_trainable_variables", ())
     yield from getattr(layer, "_non_trainable_variables", ())
+    held: Iterable[Any] = getattr(layer, "__dict__", {}).values()  # Keras tracks none of TensorFlow's variables
+    yield from (value for value in held if hasattr(value, "assign_add") and not isinstance(value, keras.Variable))
 
 
 def role(variable: Any, layer: Any) -> Role:

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from trainings import CLASSES, SAMPLES, Callbacks, X, Y, compiled, fitted, mlp
 
 import gradscope
@@ -225,3 +226,78 @@ def test_a_step_that_is_not_due_is_not_recorded_after_the_batches_of_the_final_p
     assert scope.run.steps["step"].tolist() == [*range(0, 126, 10)]
     costs = scope.run.costs
     assert costs.training_seconds > 0
+
+
+class Adds(keras.callbacks.Callback):
+    """Adds logs that are no numbers, as a callback in front may."""
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        logs |= {"schedule": "cosine", "best": None, "each": np.zeros(3)}
+
+
+def test_logs_that_are_no_numbers_are_left_out() -> None:
+    scope = GradScope(schedule=1, quiet=True)
+    fitted(compiled(mlp()), [Adds(), scope])
+    assert len(scope.run.steps) == 2 * STEPS
+    assert {*scope.run.epochs.columns} == {"epoch", "step", "wall_time", "loss", "accuracy"}
+
+
+class LossOfEachTask(keras.Model):
+    def __init__(self) -> None:
+        super().__init__()
+        self.net = mlp()
+
+    def call(self, x: Any) -> Any:
+        return self.net(x)
+
+    def train_step(self, data: Any) -> Any:
+        with tf.GradientTape() as tape:
+            losses = tf.stack([self.compute_loss(*data, self(data[0])), tf.reduce_mean(self(data[0]) ** 2)])
+            total = tf.reduce_sum(losses)
+        weights = self.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(total, weights), weights, strict=True))
+        return {"loss": losses}
+
+
+def test_a_loss_of_each_task_is_recorded_without_a_loss_of_the_batch() -> None:
+    scope, model = GradScope(schedule=1, quiet=True), LossOfEachTask()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    fitted(model, [scope])
+    assert len(scope.run.steps) == 2 * STEPS
+    assert scope.run.not_measured == ()
+
+
+def test_where_every_number_is_checked_recording_goes_on() -> None:
+    tf.debugging.enable_check_numerics()
+    try:
+        scope = GradScope(schedule=1, quiet=True)
+        fitted(compiled(mlp()), [scope])
+    finally:
+        tf.debugging.disable_check_numerics()
+    assert len(scope.run.steps) == 2 * STEPS
+    assert scope.run.not_measured == ()
+
+
+class MadeWithTheFirstStep(LossOfEachTask):
+    """Counts in its step; its optimizer makes its variables there, as `compile` does not know them."""
+
+    count = 0
+
+    def train_step(self, data: Any) -> Any:
+        self.count += 1
+        with tf.GradientTape() as tape:
+            loss = self.compute_loss(*data, self(data[0]))
+        weights = self.trainable_variables
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        return {"loss": loss}
+
+
+def test_a_step_that_was_traced_before_is_traced_again_unnoticed() -> None:
+    model = MadeWithTheFirstStep()
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    fitted(model, [], epochs=1)
+    count, scope = model.count, GradScope(schedule=1, quiet=True)
+    fitted(model, [scope], epochs=1)
+    assert len(scope.run.steps) == STEPS
+    assert scope.run.not_measured == ()
+    assert model.count == count

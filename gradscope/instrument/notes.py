@@ -115,7 +115,7 @@ class InnerCall:
 
     @property
     def function(self) -> Any:
-        """The function; it lives as long as what calls it."""
+        """The function; None where nothing else has kept it."""
         return self.reference()
 
 
@@ -129,6 +129,7 @@ class Notes:
         claimed: Operations, by number, that applications have made: pairs of first and end.
         given: What optimizers were given.
         tape_gradients: What tapes computed of variables.
+        outside: Names of functions that are applied outside of any layer.
         rates: Learning rate of an update, by identity of the variable.
         losses: What `compute_loss` returned while training.
         calls: Functions called inside.
@@ -143,6 +144,7 @@ class Notes:
     claimed: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     given: list[GivenGradient] = field(default_factory=list[GivenGradient])
     tape_gradients: list[GivenGradient] = field(default_factory=list[GivenGradient])
+    outside: set[str] = field(default_factory=set[str])
     rates: dict[int, Any] = field(default_factory=dict[int, Any])
     losses: list[Loss] = field(default_factory=list[Loss])
     calls: list[InnerCall] = field(default_factory=list[InnerCall])
@@ -158,6 +160,11 @@ class Notes:
         while outer is not None:
             outer.elsewhere.append(application.frame)
             outer = outer.outer
+
+    @property
+    def living_calls(self) -> list[InnerCall]:
+        """The calls of functions that are still there."""
+        return [call for call in self.calls if call.function is not None]
 
     @property
     def functions(self) -> list[Any]:

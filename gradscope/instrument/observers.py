@@ -2,9 +2,9 @@
 
 They note which tensors pass through and hand on what they were given: no operation is added, no tensor replaced, and
 whatever goes wrong in them is kept to themselves. Every activation function is met at one of three places: where all
-public names of Keras' own functions come together, in the call of an activation layer, or in a layer's attribute that
-holds a function of the user's. Such an attribute is exchanged while its own layer runs, and at no other time, so that
-code that looks at its layers finds them as it made them.
+public names of Keras' own functions come together, in the call of an activation layer, or in the call of a function
+that a layer's attribute holds. Such a function is followed and not stood in for, so that code that looks at its layers,
+also while they run, finds them as it made them.
 
 The gradient at a pre-activation is what the tape computes on its way to the weights: it is asked for that too.
 """
@@ -17,11 +17,12 @@ import inspect
 import threading
 import types
 import weakref
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from gradscope.framework import keras
+from gradscope.instrument.calls import Called, Followed, Returned, can_follow, followed, following
 from gradscope.instrument.notes import Application, Frame, GivenGradient, Loss, Notes
 from gradscope.instrument.recognition import (
     function_attributes,
@@ -50,6 +51,10 @@ class ChokePoint:
     attribute: str
     name: str
     is_published: bool = True
+
+
+_OF_LOSSES = {"exponential", "linear", "log_sigmoid", "log_softmax", "sigmoid", "softmax", "softplus", "tanh"}
+"""Functions that losses are made of: outside of a layer they seldom are activations."""
 
 
 class Surroundings(Protocol):
@@ -92,7 +97,7 @@ _THREAD = _Thread()
 
 @contextlib.contextmanager
 def replaced(owner: Any, name: str, value: Any) -> Generator[None]:
-    """Set an attribute past Keras' tracking, and put back exactly what was there."""
+    """Set an attribute past Keras' tracking, and put back exactly what was there, unless another was set meanwhile."""
     plain = isinstance(owner, (types.ModuleType, type))  # object's own setter refuses modules and classes
     put, remove = (setattr, delattr) if plain else (object.__setattr__, object.__delattr__)
     attributes: Mapping[str, Any] = owner.__dict__
@@ -101,10 +106,11 @@ def replaced(owner: Any, name: str, value: Any) -> Generator[None]:
     try:
         yield
     finally:
-        if had:
-            put(owner, name, before)
-        else:
-            remove(owner, name)
+        if attributes.get(name) is value:
+            if had:
+                put(owner, name, before)
+            else:
+                remove(owner, name)
 
 
 @contextlib.contextmanager
@@ -132,6 +138,18 @@ def observers(surroundings: Surroundings, layer_classes: Iterable[type]) -> Gene
         yield
 
 
+def _like(original: Callable[..., Any]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a function that stands in for another look like it: also to those who ask which arguments it takes."""
+
+    def made_alike(standing_in: Callable[..., Any]) -> Callable[..., Any]:
+        functools.update_wrapper(standing_in, original)
+        with contextlib.suppress(ValueError, TypeError):  # of some functions in C nothing is known
+            standing_in.__signature__ = inspect.signature(original)  # pyright: ignore[reportFunctionMemberAccess]
+        return standing_in
+
+    return made_alike
+
+
 def _with_subclasses(cls: Any) -> Iterable[type]:
     yield cls
     for subclass in type.__subclasses__(cls):
@@ -154,7 +172,7 @@ def _kept_to_itself(notes: Notes) -> Generator[None]:
 
 
 def _framed(surroundings: Surroundings, call: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(call)
+    @_like(call)
     def framed(self: Any, *arguments: Any, **keywords: Any) -> Any:
         notes = None if _THREAD.applying or _THREAD.differentiating else surroundings.notes()
         if notes is None or (_THREAD.frames and _THREAD.frames[-1].layer is self):
@@ -167,7 +185,7 @@ def _framed(surroundings: Surroundings, call: Callable[..., Any]) -> Callable[..
                 if is_activation_layer(self):
                     stack.enter_context(_applying())
                 elif isinstance(self, keras.layers.Layer) and not frame.hidden:
-                    _exchange_functions(stack, surroundings, frame)
+                    _follow_functions(stack, surroundings, frame)
             value = call(self, *arguments, **keywords)
         if frame is not None:  # pyright: ignore[reportUnnecessaryComparison] - what makes it may have failed
             with _kept_to_itself(notes):
@@ -206,39 +224,73 @@ def _applying() -> Generator[None]:
         _THREAD.applying = before
 
 
-def _exchange_functions(stack: contextlib.ExitStack, surroundings: Surroundings, frame: Frame) -> None:
-    """Stand in for functions that the layer's attributes hold while it runs: most of Keras' own pass choke points."""
+def _follow_functions(stack: contextlib.ExitStack, surroundings: Surroundings, frame: Frame) -> None:
+    """Note calls of functions that the layer's attributes hold while it runs: most of Keras' own pass choke points.
+
+    What the interpreter cannot follow, because it is written in C, is stood in for.
+    """
     met = {"linear", *(point.name for point in surroundings.choke_points())}
+    calls: list[tuple[Followed, Called]] = []
     for name in function_attributes(frame.layer):
         function = getattr(frame.layer, name)
-        if keras_name(function) not in met:
+        if isinstance(function, keras.layers.Layer) or keras_name(function) in met:
+            continue
+        found = followed(function) if can_follow() else None
+        if found is None:
             stack.enter_context(replaced(frame.layer, name, _applied(surroundings, frame, name, function)))
+        else:
+            calls.append((found, _begun(surroundings, frame, name, function)))
+    if calls:
+        stack.enter_context(following(calls))
+
+
+def _begun(surroundings: Surroundings, frame: Frame, attribute: str, function: Any) -> Called:
+    def begun(arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Returned | None:
+        notes = None if _THREAD.applying or _THREAD.differentiating else surroundings.notes()
+        if notes is None or frame.hidden:
+            return None
+        start, _THREAD.applying = surroundings.position(), True
+
+        def ended(value: Any) -> None:
+            _THREAD.applying = False
+            with _kept_to_itself(notes):
+                made = _of_attribute(frame, attribute, function, arguments, keywords, value)
+                _keep(surroundings, notes, made, start)
+
+        return ended
+
+    return begun
 
 
 def _applied(surroundings: Surroundings, frame: Frame, attribute: str, function: Any) -> Callable[..., Any]:
     def applied(*arguments: Any, **keywords: Any) -> Any:
-        call = functools.partial(_function_of_first, function, arguments[1:], keywords)
         return _noted(
             surroundings,
             frame,
             lambda: function(*arguments, **keywords),
-            lambda a: Application(
-                frame,
-                "attribute",
-                function_name(function),
-                attribute,
-                call,
-                arguments[0] if arguments else None,
-                a,
-                keywords=keywords,
-                identity=id(function),
-                published=keras_name(function),
-            ),
+            lambda a: _of_attribute(frame, attribute, function, arguments, keywords, a),
         )
 
     if inspect.isroutine(function):
         functools.update_wrapper(applied, function)
     return applied
+
+
+def _of_attribute(
+    frame: Frame, attribute: str, function: Any, arguments: Sequence[Any], keywords: Mapping[str, Any], a: Any
+) -> Application:
+    return Application(
+        frame,
+        "attribute",
+        function_name(function),
+        attribute,
+        functools.partial(_function_of_first, function, tuple(arguments[1:]), keywords),
+        arguments[0] if arguments else None,
+        a,
+        keywords={**keywords},
+        identity=id(function),
+        published=keras_name(function),
+    )
 
 
 def _function_of_first(function: Any, others: tuple[Any, ...], keywords: Mapping[str, Any], z: Any) -> Any:
@@ -261,19 +313,26 @@ def _noted(
     with _applying():
         value = run()
     with _kept_to_itself(notes):
-        made = application(value)
-        if surroundings.is_floating(made.z) and surroundings.is_floating(value):
-            notes.claimed.append((start, surroundings.position()))
-            notes.keep(made)
+        _keep(surroundings, notes, application(value), start)
     return value
+
+
+def _keep(surroundings: Surroundings, notes: Notes, made: Application, start: int) -> None:
+    if surroundings.is_floating(made.z) and surroundings.is_floating(made.a):
+        notes.claimed.append((start, surroundings.position()))
+        notes.keep(made)
 
 
 def _met(surroundings: Surroundings, point: ChokePoint) -> Any:
     original = getattr(point.owner, point.attribute)
 
-    @functools.wraps(original)
+    @_like(original)
     def met(*arguments: Any, **keywords: Any) -> Any:
         frame = _THREAD.frames[-1] if _THREAD.frames else None
+        if frame is None and point.name not in _OF_LOSSES and not (_THREAD.applying or _THREAD.differentiating):
+            notes = surroundings.notes()
+            if notes is not None:
+                notes.outside.add(point.name)
         if frame is not None and is_attention(frame.layer):
             return original(*arguments, **keywords)
 
@@ -298,6 +357,13 @@ def _met(surroundings: Surroundings, point: ChokePoint) -> Any:
         return _noted(surroundings, frame, lambda: original(*arguments, **keywords), application)
 
     return staticmethod(met) if isinstance(point.owner, type) else met
+
+
+def _attribute_with(layer: Any, function: Any) -> str:
+    """Return the layer's attribute that holds this very function, a layer; ``""`` without one."""
+    if not isinstance(layer, keras.layers.Layer):
+        return ""
+    return next((name for name in function_attributes(layer) if getattr(layer, name) is function), "")
 
 
 def _attribute_of(layer: Any, name: str) -> str:
@@ -326,11 +392,12 @@ def _take_output(
             return
         notes.claimed.append((frame.start, frame.end))
         config = {key: value for key, value in configuration(layer).items() if key not in ("name", "dtype")}
+        attribute = "" if frame.parent is None else _attribute_with(frame.parent.layer, layer)
         made = Application(
-            frame,
-            "layer",
+            frame.parent if frame.parent is not None and attribute else frame,
+            "attribute" if attribute else "layer",
             function_name(layer),
-            "",
+            attribute,
             functools.partial(_call_of_first, weakref.ref(layer), arguments[1:], keywords),
             arguments[0],
             tensor,
@@ -385,31 +452,49 @@ def with_pre_activations(
 
 
 def _looking(surroundings: Surroundings, apply: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(apply)
-    def looking(self: Any, grads: Any, trainable_variables: Any = None) -> Any:
+    @_like(apply)
+    def looking(self: Any, *arguments: Any, **keywords: Any) -> Any:
         notes = None if _THREAD.optimizing else surroundings.notes()
         if notes is None:
-            return apply(self, grads, trainable_variables)
+            return apply(self, *arguments, **keywords)
         with _kept_to_itself(notes):
-            grads = list(grads)
-            variables = self._trainable_variables if trainable_variables is None else list(trainable_variables)
-            trainable_variables = None if trainable_variables is None else variables
-            replica = surroundings.replica()
-            notes.given += [
-                GivenGradient(variable, gradient, self, replica)
-                for variable, gradient in zip(variables, grads, strict=False)
-            ]
+            arguments, keywords = _with_lists(arguments, keywords)
+            notes.given += _given(self, apply, arguments, keywords, surroundings.replica())
         _THREAD.optimizing = True
         try:
-            return apply(self, grads, trainable_variables)
+            return apply(self, *arguments, **keywords)
         finally:
             _THREAD.optimizing = False
 
     return looking
 
 
+def _with_lists(arguments: tuple[Any, ...], keywords: dict[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """Return the arguments with lists in the place of iterators, which can be read once."""
+
+    def readable(value: Any) -> Any:
+        return [*value] if isinstance(value, Iterator) else value
+
+    return tuple(map(readable, arguments)), {name: readable(value) for name, value in keywords.items()}
+
+
+def _given(
+    optimizer: Any, apply: Callable[..., Any], arguments: tuple[Any, ...], keywords: dict[str, Any], replica: int
+) -> list[GivenGradient]:
+    """Return the gradients that an optimizer is given; none where it takes them in a way of its own."""
+    named = inspect.signature(apply).bind(optimizer, *arguments, **keywords).arguments
+    gradients: Any = named.get("grads")
+    variables: Any = named.get("trainable_variables")
+    if not isinstance(gradients, (list, tuple)):
+        return []
+    if variables is None:
+        variables = optimizer._trainable_variables
+    pairs = zip(variables, cast("Sequence[Any]", gradients), strict=False)
+    return [GivenGradient(variable, gradient, optimizer, replica) for variable, gradient in pairs]
+
+
 def _rated(surroundings: Surroundings, update: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(update)
+    @_like(update)
     def rated(self: Any, grads: Any, trainable_variables: Any, learning_rate: Any) -> Any:
         notes = surroundings.notes()
         if notes is not None:
@@ -421,7 +506,7 @@ def _rated(surroundings: Surroundings, update: Callable[..., Any]) -> Callable[.
 
 
 def _valued(surroundings: Surroundings, compute_loss: Callable[..., Any]) -> Callable[..., Any]:
-    @functools.wraps(compute_loss)
+    @_like(compute_loss)
     def valued(self: Any, *arguments: Any, **keywords: Any) -> Any:
         notes = None if _THREAD.computing_loss else surroundings.notes()
         if notes is None:

@@ -149,6 +149,38 @@ def another_model(training: Training) -> list[History]:
     return [second, training.fit(training.callbacks)]
 
 
+def others_in_between(training: Training) -> list[History]:
+    """Have a callback in front that trains another model, and this one, between the steps."""
+    other = mlp(Bench(training.bench.folder))
+    other.compile("sgd", cross_entropy(), jit_compile=False)
+
+    class Between(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+            other.train_on_batch(X[:4], Y[:4])
+
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            other.train_on_batch(3 * X[:4], Y[:4])
+            self.model.train_on_batch(3 * X[:4], Y[:4])
+
+    training.bench.keep("weights of the other", lambda: other.get_weights())
+    return [training.fit([Between(), *training.callbacks])]
+
+
+def broken_off(training: Training) -> list[History]:
+    """Interrupt the training in a callback in front, and go on without the one that records."""
+
+    class Stops(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+            if batch:
+                raise KeyboardInterrupt
+
+    try:
+        training.fit([Stops(), *training.callbacks])
+    except KeyboardInterrupt:
+        return [training.fit([])]
+    raise AssertionError("it was not interrupted")
+
+
 def inside_another(training: Training) -> list[History]:
     """Train in a callback of another training."""
     histories: list[History] = []
@@ -217,6 +249,8 @@ FITS: dict[str, Callable[[Training], list[History]]] = {
     "deep-copied callback": copied,
     "last of the callbacks": last_of_the_callbacks,
     "another model before": another_model,
+    "others trained in between": others_in_between,
+    "broken off, then without it": broken_off,
     "inside another training": inside_another,
     "weights saved and loaded": saved_and_loaded,
     "cloned afterwards": cloned,

@@ -54,6 +54,29 @@ class CountsCalls(O.SGD):
         return super().apply([gradient / self.calls for gradient in grads], trainable_variables)
 
 
+class ScaledApply(O.SGD):
+    """Has a method `apply` that takes more than Keras' own."""
+
+    def apply_gradients(self, grads_and_vars: Any) -> Any:
+        grads, variables = zip(*grads_and_vars, strict=True)
+        return self.apply(grads, variables, scale=0.5)
+
+    def apply(self, grads: Any, trainable_variables: Any = None, scale: float = 1.0) -> Any:
+        return super().apply([scale * gradient for gradient in grads], trainable_variables)
+
+
+class ApplyByName(O.SGD):
+    """Has a method `apply` that takes gradients by the path of their variable."""
+
+    def apply_gradients(self, grads_and_vars: Any) -> Any:
+        pairs = [*grads_and_vars]
+        return self.apply({variable.path: gradient for gradient, variable in pairs}, [v for _, v in pairs])
+
+    def apply(self, grads: Any, trainable_variables: Any = None) -> Any:
+        by_name = isinstance(grads, dict)
+        return super().apply([grads[v.path] for v in trainable_variables] if by_name else grads, trainable_variables)
+
+
 class Descent:
     """No optimizer of Keras, though it has the one method that is called."""
 
@@ -93,6 +116,8 @@ OPTIMIZERS: dict[str, Make] = {
     "Lookahead": lambda: Lookahead(0.05),
     "noise in the update": lambda: Langevin(0.05),
     "counts its calls": lambda: CountsCalls(0.05),
+    "apply with another argument": lambda: ScaledApply(0.05),
+    "gradients by name": lambda: ApplyByName(0.05),
     "None": lambda: None,
     "an object of one's own": Descent,
 }

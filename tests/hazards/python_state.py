@@ -5,6 +5,7 @@ In a graph, Python runs while tracing only; eagerly it runs with every step. One
 
 from __future__ import annotations
 
+import inspect
 import itertools
 from collections.abc import Callable
 from typing import Any
@@ -182,8 +183,100 @@ def names_drawn(bench: Bench) -> None:
     bench.keep("name", lambda: L.Activation("linear").name)
 
 
+def squash(x: Any) -> Any:
+    return x * tf.sigmoid(1.702 * x)
+
+
+def halved(x: Any) -> Any:
+    return tf.where(x > 0, x, 0.5 * x)
+
+
+class Scaled:
+    """A function with a parameter that others read."""
+
+    factor = 1.5
+
+    def __call__(self, x: Any) -> Any:
+        return tf.tanh(self.factor * x)
+
+
+class Looking(L.Layer):
+    """Looks at the function that it applies, and lets it decide what it does."""
+
+    def __init__(self, activation: Any, looks: Callable[[Any], Any]) -> None:
+        super().__init__()
+        self.dense, self.activation, self.looks = L.Dense(6), activation, looks
+
+    def call(self, x: Any) -> Any:
+        return self.activation(self.dense(x)) * self.looks(self.activation)
+
+
+def function_known(bench: Bench) -> None:
+    bench.layers.append(Looking(squash, lambda function: 1.5 if function is squash else 1.0))
+
+
+def function_with_a_parameter(bench: Bench) -> None:
+    bench.layers.append(Looking(Scaled(), lambda function: 1.0 / function.factor))
+
+
+def layer_for_a_function(bench: Bench) -> None:
+    looks: Callable[[Any], Any] = lambda layer: layer.negative_slope if isinstance(layer, L.Layer) else 1.0  # noqa: E731
+    bench.layers.append(Looking(L.LeakyReLU(0.2), looks))
+
+
+def function_set_in_call(bench: Bench) -> None:
+    class Chooses(L.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.act_fn = squash
+
+        def call(self, x: Any, training: bool = False) -> Any:
+            if training:
+                self.act_fn = halved
+            return self.act_fn(x)
+
+    bench.layers.append(Chooses())
+    bench.keep("function", lambda: bench.layers[-1].act_fn is halved)
+
+
+def arguments_asked_for(bench: Bench) -> None:
+    class Shifted(L.Layer):
+        def call(self, x: Any, shift: Any = None) -> Any:
+            return x if shift is None else x + shift
+
+    class Asks(L.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = [Shifted(), L.ReLU(), Shifted()]
+
+        def call(self, x: Any) -> Any:
+            for part in self.parts:
+                x = part(x, shift=0.1) if "shift" in inspect.getfullargspec(part.call).args else part(x)
+            return x
+
+    bench.layers.append(Asks())
+
+
+def layers_called_operations(bench: Bench) -> None:
+    class Mixed(L.Layer):
+        def __init__(self) -> None:
+            super().__init__()
+            self.operations = [L.Dense(6, "relu"), L.Dense(6, "tanh"), lambda x: x]
+
+        def call(self, x: Any) -> Any:
+            return sum(operation(x) for operation in self.operations)
+
+    bench.layers.append(Mixed())
+
+
 PYTHON_STATES: dict[str, Callable[[Bench], None] | None] = {
     "none": None,
+    "function that is compared": function_known,
+    "function with a parameter": function_with_a_parameter,
+    "layer for a function": layer_for_a_function,
+    "function set in call": function_set_in_call,
+    "arguments asked for": arguments_asked_for,
+    "layers called operations": layers_called_operations,
     "calls counted in a layer": calls_counted_in_a_layer,
     "calls counted in the step": calls_counted_in_the_step,
     "calls counted in a loss": calls_counted_in_a_loss,

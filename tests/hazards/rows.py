@@ -21,7 +21,16 @@ from hazards.python_state import EAGER_ONLY, OF_THE_STEP, PYTHON_STATES
 from hazards.sources import SOURCES
 from hazards.steps import STEPS
 
-EAGER = {*EAGER_ONLY, "calls counted in a layer", "list of values", "cycle", "flag", "variable made in call"}
+EAGER = {
+    *EAGER_ONLY,
+    "function with a parameter",
+    "layer for a function",
+    "calls counted in a layer",
+    "list of values",
+    "cycle",
+    "flag",
+    "variable made in call",
+}
 """State of Python's that is tried eagerly too."""
 BY_HAND = {"None": "assign_sub", "an object of one's own": "tape by hand"}
 """The step that an optimizer needs, if not just any."""
@@ -56,7 +65,7 @@ def _optimizers() -> Iterator[Program]:
         yield Program(optimizer=name, step=BY_HAND.get(name, "Keras' own"))
     for name in sorted({"LossScaleOptimizer", "ScheduleFreeAdamW"} & OPTIMIZERS.keys()):
         yield Program(optimizer=name, step="tape by hand")
-    for name in ("counts its calls", "noise in the update"):
+    for name in ("counts its calls", "noise in the update", "gradients by name"):
         yield Program(optimizer=name, mode="eager")
     yield Program(optimizer="Lookahead", mode="XLA")
     yield Program(optimizer="accumulation, EMA, clipping, decay", fits="two")

@@ -63,6 +63,60 @@ class ComputeLoss(Around):
         return {metric.name: metric.result() for metric in self.metrics}
 
 
+class LeastSquares(Around):
+    """A critic's step towards a constant: while biases are zero, other orders of adding come to the same bits."""
+
+    def train_step(self, data: Any) -> Any:
+        x = rows_of(data)
+        with tf.GradientTape() as tape:
+            value = self.bench.value(tf.reduce_mean((1.0 - self(x, training=True)) ** 2))
+        self.descend(value, tape, self.trainable_variables)
+        return {"value": value}
+
+
+class TwoFunctions(Around):
+    """A train function of one's own that calls two compiled ones on the same batch."""
+
+    def __init__(self, net: Any, bench: Bench) -> None:
+        super().__init__(net, bench)
+        self.critic, self.second = mlp(Bench(bench.folder), outputs=1), bench.owned(O.Adam(0.01))
+
+    @tf.function
+    def one(self, x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            value = tf.reduce_mean(self.net(x) ** 2)
+        self.descend(value, tape, self.net.trainable_variables)
+        return value
+
+    @tf.function
+    def other(self, x: Any) -> Any:
+        with tf.GradientTape() as tape:
+            value = tf.reduce_mean(self.critic(x))
+        self.descend(value, tape, self.critic.trainable_variables, self.second)
+        return value
+
+    def make_train_function(self, force: bool = False) -> Any:
+        if self.train_function is None or force:
+            self.optimizer.build(self.net.trainable_variables)
+            self.second.build(self.critic.trainable_variables)
+
+            @tf.function
+            def both(iterator: Any) -> Any:
+                x = rows_of(next(iterator))
+                return {"one": self.one(x), "other": self.other(x)}
+
+            self.train_function = both
+        return self.train_function
+
+
+class ZeroesAskedFor(ComputeLoss):
+    """Asks its tape for zeros where nothing is connected."""
+
+    def descend(self, value: Any, tape: Any, weights: list[Any], optimizer: Any = None) -> None:
+        gradients = tape.gradient(value, weights, unconnected_gradients=tf.UnconnectedGradients.ZERO)
+        self.optimizer.apply_gradients(zip(gradients, weights, strict=True))
+
+
 class Decorated(ComputeLoss):
     @tf.function
     def train_step(self, data: Any) -> Any:
@@ -78,6 +132,19 @@ class Tape(Around):
             value = self.bench.value(self.bench.loss()(y, self(x, training=True)))
         self.descend(value, tape, self.trainable_variables)
         return {"value": value}
+
+
+class Jacobian(Tape):
+    """Asks for a Jacobian beside its gradients."""
+
+    def train_step(self, data: Any) -> Any:
+        x, y = data[:2]
+        with tf.GradientTape(persistent=True) as tape:
+            predicted = self(x, training=True)
+            value = self.bench.value(self.bench.loss()(y, predicted))
+        size = tf.norm(tape.jacobian(predicted, self.trainable_variables[-1]))
+        self.descend(value, tape, self.trainable_variables)
+        return {"value": value, "size": size}
 
 
 class AssignSub(Tape):
@@ -398,6 +465,10 @@ STEPS: dict[str, Step] = {
     "compute_loss": Step(ComputeLoss),
     "tape by hand": Step(Tape, measured=False),
     "@tf.function": Step(Decorated),
+    "least squares": Step(LeastSquares, labelled=False),
+    "two functions": Step(TwoFunctions, labelled=False, modes=("graph",)),
+    "zeros for what is unconnected": Step(ZeroesAskedFor),
+    "Jacobian": Step(Jacobian, measured=False, modes=("graph", "eager")),
     "assign_sub": Step(AssignSub, measured=False),
     "nested optimizers": Step(NestedOptimizers, measured=False),
     "GAN": Step(TwoNetworks, labelled=False),

@@ -153,3 +153,98 @@ def test_a_step_that_was_traced_before_and_is_another_when_traced_again_is_told_
     model = sequential(Restless())
     model.fit(X, Y, batch_size=8, verbose=0)
     assert [*reasons_of(model).values()] == [reasons.TRACED_BEFORE]
+
+
+class AsksTheGraph(OneLayer):
+    """Asks no tape for its gradients."""
+
+    def train_step(self, data: Any) -> Any:
+        loss = self.compute_loss(data[0], data[1], self(data[0]))
+        gradients = tf.gradients(loss, [weight.value for weight in self.trainable_weights])
+        self.optimizer.apply_gradients(zip(gradients, self.trainable_weights, strict=True))
+        return {"loss": loss}
+
+
+def test_a_backward_signal_that_no_tape_was_asked_for_is_told() -> None:
+    model = AsksTheGraph("asks")
+    model.compile("sgd", "mse")
+    assert reasons_of(model) == {"dense (backward)": reasons.NO_BACKWARD}
+
+
+class AppliesOutside(OneLayer):
+    """Applies a function in its train step."""
+
+    def train_step(self, data: Any) -> Any:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean((tf.nn.relu(self(data[0])) - data[1]) ** 2)
+        weights = self.trainable_weights
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+        return {"loss": loss}
+
+
+def test_a_function_outside_of_any_layer_is_told() -> None:
+    model = AppliesOutside("applies")
+    model.compile("sgd", "mse")
+    assert reasons_of(model) == {"relu": reasons.OUTSIDE}
+
+
+class TwoFunctions(OneLayer):
+    """Calls two compiled functions, each of which trains a layer."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.other = layers.Dense(1)
+
+    def make_train_function(self, force: bool = False) -> Any:
+        optimizers = {layer.name: keras.optimizers.SGD(0.1) for layer in (self.inner, self.other)}
+        for layer in (self.inner, self.other):
+            layer.build((None, 6))
+            optimizers[layer.name].build(layer.trainable_weights)
+
+        def train(layer: Any, x: Any, y: Any) -> Any:
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean((layer(x) - y) ** 2)
+            weights = layer.trainable_weights
+            optimizers[layer.name].apply_gradients(zip(tape.gradient(loss, weights), weights, strict=True))
+            return loss
+
+        functions = [tf.function(lambda x, y, layer=layer: train(layer, x, y)) for layer in (self.inner, self.other)]
+
+        def both(iterator: Any) -> Any:
+            x, y = next(iterator)
+            return {f"loss {at}": function(x, y) for at, function in enumerate(functions)}
+
+        self.train_function = both
+        return both
+
+
+def test_of_several_compiled_functions_it_is_told_that_one_is_recorded() -> None:
+    model = TwoFunctions("two")
+    model.compile("sgd", "mse")
+    assert reasons_of(model) == {"two": reasons.SEVERAL}
+
+
+class InALoop(OneLayer):
+    """Trains in a loop of the graph."""
+
+    def make_train_function(self, force: bool = False) -> Any:
+        @tf.function
+        def one(iterator: Any) -> Any:
+            x, y = next(iterator)
+            loss = tf.constant(0.0)
+            for _ in tf.range(2):
+                with tf.GradientTape() as tape:
+                    loss = tf.reduce_mean((self(x) - y) ** 2)
+                weights = self.trainable_weights
+                for weight, gradient in zip(weights, tape.gradient(loss, weights), strict=True):
+                    weight.assign_sub(0.1 * gradient)
+            return {"loss": loss}
+
+        self.train_function = one
+        return one
+
+
+def test_a_step_that_trains_in_a_loop_is_told() -> None:
+    model = InALoop("looped")
+    model.compile("sgd", "mse")
+    assert reasons_of(model) == {"looped": reasons.LOOPED}

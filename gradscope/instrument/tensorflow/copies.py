@@ -15,11 +15,14 @@ class Copies:
 
     Args:
         handles: Handles of the others.
+        are_perturbed: Whether they hold something like it instead, as `perturbed` makes it.
     """
 
-    def __init__(self, handles: Sequence[Any]) -> None:
+    def __init__(self, handles: Sequence[Any], *, are_perturbed: bool = False) -> None:
         self._originals = list(handles)
         self._copies = [copied(handle) for handle in self._originals]
+        for number, copy in enumerate(self._copies if are_perturbed else ()):
+            copy.assign(perturbed(copy.read_value(), number))
 
     def in_place_of_originals(self, inputs: Sequence[Any]) -> list[Any]:
         """Return a function's inputs with the handles of the copies in the place of the originals'."""
@@ -32,6 +35,29 @@ class Copies:
             equal_bits(read(original), copy.read_value())
             for original, copy in zip(self._originals, self._copies, strict=True)
         )
+
+    def equal(self, others: Copies) -> bool:
+        """Return whether the copies hold, bit for bit, what other copies of the same variables hold now."""
+        pairs = zip(self._copies, others._copies, strict=True)
+        return all(equal_bits(ours.read_value(), theirs.read_value()) for ours, theirs in pairs)
+
+
+def perturbed(tensor: Any, number: int = 0) -> Any:
+    """Return numbers near those of ``tensor``, of their signs, and none of them 0: the same at every call.
+
+    Zeros and other round numbers hide in what order a function adds and multiplies. What is not floating stays.
+
+    Args:
+        tensor: Values of any shape.
+        number: Tells tensors of one shape apart.
+    """
+    if not isinstance(tensor, tf.Tensor) or not tensor.dtype.is_floating:
+        return tensor
+    factor, summand = (
+        tf.cast(tf.random.stateless_uniform(tf.shape(tensor), [number, seed], low, high), tensor.dtype)
+        for seed, low, high in ((1, 0.8, 1.2), (2, 0.001, 0.02))
+    )
+    return tensor * factor + summand
 
 
 def equal_bits(a: Any, b: Any) -> bool:

@@ -11,6 +11,7 @@ step would have done with them, such as updating weights, is not among these.
 from __future__ import annotations
 
 import itertools
+import re
 import weakref
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -20,6 +21,7 @@ from gradscope.instrument.tensorflow.framework import call, definition, definiti
 from gradscope.instrument.tensorflow.watching import notes_of
 
 _NUMBERS = itertools.count()
+_SUFFIX = "_observed_"
 
 
 class UnreachableError(Exception):
@@ -64,7 +66,7 @@ class Extended:
         graph = function.graph
         changed = type(base)()
         changed.CopyFrom(base)
-        changed.signature.name = f"{base.signature.name}_observed_{next(_NUMBERS)}"
+        changed.signature.name = f"{base.signature.name}{_SUFFIX}{next(_NUMBERS)}"
         nodes = {node.name: node for node in changed.node_def}
         if not keeps:
             del changed.signature.output_arg[:]
@@ -141,6 +143,16 @@ class Extended:
         }
 
 
+def original_names(message: str) -> str:
+    """Return a message with the names of the training's own functions in the place of ours.
+
+    Example:
+        >>> original_names("{{function_node __inference_step_12_observed_3}} Oh")
+        '{{function_node __inference_step_12}} Oh'
+    """
+    return re.sub(rf"{_SUFFIX}\d+", "", message)
+
+
 def _link(graph: Any, inner: Any) -> Any:
     """Return the last call in ``graph`` of the function that is ``inner``, or that calls it.
 
@@ -148,7 +160,7 @@ def _link(graph: Any, inner: Any) -> Any:
         UnreachableError: If there is none.
     """
     notes = notes_of(graph)
-    for link in reversed([] if notes is None else notes.calls):
+    for link in reversed([] if notes is None else notes.living_calls):
         if link.function.graph is inner or _reaches(link.function.graph, inner):
             return link
     raise UnreachableError(f"{inner} is not called by {graph}")
@@ -156,7 +168,7 @@ def _link(graph: Any, inner: Any) -> Any:
 
 def _reaches(graph: Any, inner: Any) -> bool:
     notes = notes_of(graph)
-    calls = [] if notes is None else notes.calls
+    calls = [] if notes is None else notes.living_calls
     return any(link.function.graph is inner or _reaches(link.function.graph, inner) for link in calls)
 
 
@@ -164,7 +176,7 @@ def reachable(graph: Any) -> list[Any]:
     """Return ``graph`` and the graphs of the functions that it calls, at any depth, in the order of the calls."""
     notes = notes_of(graph)
     found = [graph]
-    for link in [] if notes is None else notes.calls:
+    for link in [] if notes is None else notes.living_calls:
         found += [inner for inner in reachable(link.function.graph) if not any(inner is known for known in found)]
     return found
 

@@ -16,6 +16,7 @@ from keras.src.activations import activations as _activations
 from tensorflow.python.eager import context as _context
 from tensorflow.python.eager import imperative_grad as _imperative_grad
 from tensorflow.python.eager import record as _record
+from tensorflow.python.eager.polymorphic_function import atomic_function as _atomic_function
 from tensorflow.python.eager.polymorphic_function import concrete_function as _concrete_function
 from tensorflow.python.framework import func_graph as _func_graph
 from tensorflow.python.framework import op_def_registry as _op_def_registry
@@ -31,21 +32,30 @@ ConcreteFunction: Any = _concrete_function.ConcreteFunction
 FunctionCallOptions: Any = _context.FunctionCallOptions
 _any_context: Any = _context
 _any_record: Any = _record
+_atomic_functions: Any = _atomic_function
 _op_defs: Any = _op_def_registry
 _resource_variables: Any = _resource_variable_ops
 
 PRIVATE_NAMES: dict[str, tuple[Any, Sequence[str]]] = {
     "tensorflow ConcreteFunction": (
         ConcreteFunction,
-        ("_call_flat", "function_def", "function_type", "captured_inputs", "graph"),
+        ("_call_flat", "inference_fn", "function_def", "function_type", "captured_inputs", "graph"),
     ),
     "tensorflow func_graph": (func_graphs, ("FuncGraph", "func_graph_from_py_func")),
     "tensorflow imperative_grad": (imperative_gradients, ("imperative_grad",)),
     "tensorflow context": (
         _any_context.context(),
-        ("call_function", "add_function_def", "remove_function", "get_function_def", "function_call_options"),
+        (
+            "call_function",
+            "add_function_def",
+            "remove_function",
+            "get_function_def",
+            "function_call_options",
+            "op_callbacks",
+        ),
     ),
     "tensorflow FunctionCallOptions": (FunctionCallOptions, ("config_proto_serialized", "executor_type")),
+    "tensorflow atomic_function": (_atomic_functions, ("InterpolateRuntimeError",)),
     "tensorflow record": (_any_record, ("could_possibly_record",)),
     "tensorflow op_def_registry": (_op_defs, ("get",)),
     "tensorflow resource_variable_ops": (_resource_variables, ("ResourceVariable",)),
@@ -98,9 +108,26 @@ def called_with(options: Any) -> Generator[None]:
         context.function_call_options = before
 
 
+@contextlib.contextmanager
+def without_operation_callbacks() -> Generator[None]:
+    """Have nobody told of this thread's operations meanwhile: `tf.debugging.enable_check_numerics` raises over them."""
+    callbacks: list[Any] = _any_context.context().op_callbacks
+    before = [*callbacks]
+    callbacks.clear()
+    try:
+        yield
+    finally:
+        callbacks[:] = before
+
+
 def operation_kind(type_name: str) -> Any:
     """Return TensorFlow's definition of a type of operation; None of an unknown one."""
     return _op_defs.get(type_name)
+
+
+def tell_where(error: Any, function: Any) -> None:
+    """Say in an error where the operation that raised it was made, as TensorFlow does for a traced function."""
+    _atomic_functions.InterpolateRuntimeError(function.inference_fn).__exit__(type(error), error, None)
 
 
 def is_taped() -> bool:

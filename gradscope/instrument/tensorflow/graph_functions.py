@@ -53,7 +53,7 @@ def graph_functions(graph: Any, notes: Notes) -> list[Application]:
 def nested_functions(graph: Any, notes: Notes) -> Iterator[Any]:
     """Yield the layers that call something inside which a function is applied, out of reach."""
     operations = graph.get_operations()
-    reached = {call.operation.name for call in notes.calls}
+    reached = {call.operation.name for call in notes.living_calls}
     for number, frame in _unclaimed(len(operations), notes):
         operation = operations[number]
         if operation.type not in _NESTED or operation.name in reached:

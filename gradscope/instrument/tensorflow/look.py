@@ -44,6 +44,9 @@ class Look:
     def called(self, function: Any, inputs: list[Any], captured: list[Any], run: Any, *, is_last: bool) -> Any:
         return run(inputs, captured)
 
+    def disarm(self) -> None:
+        """Nothing: it is told of no calls."""
+
     @property
     def network(self) -> Network:
         """The model, with what is measured of it."""

@@ -9,6 +9,7 @@ finite goes through the general ones, which are traced when they are first neede
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -183,6 +184,11 @@ class Measurement:
         return [each.value for each in self._variables]
 
     @property
+    def is_applied(self) -> bool:
+        """Whether an optimizer is given gradients."""
+        return bool(self._optimizers)
+
+    @property
     def kind(self) -> Any:
         """What two measurements have in common that measure the same of two eager steps."""
         shapes = tuple((str(_relaxed(tensor, tensor)), tensor.dtype) for tensor in self.tensors)
@@ -192,6 +198,12 @@ class Measurement:
         """Take over what another one of the same kind has traced."""
         self.network, self._functions, self._finite = other.network, other._functions, other._finite
         self.trace_count = other.trace_count
+
+    def miss(self, key: str, reason: str) -> None:
+        """Say of one thing more that it is not measured."""
+        missed = NotMeasured(key, reason)
+        if missed not in self.network.not_measured:
+            self.network = dataclasses.replace(self.network, not_measured=(*self.network.not_measured, missed))
 
     # What is measured.
 
@@ -364,9 +376,15 @@ class Measurement:
                 place = self._by_layer.get(id(layer))
                 if place is not None and place.inside_loop is None and place.key not in taken:
                     self._miss(place.key, reasons.ELSEWHERE)
+        unseen = {v.variable.layer for v in self._variables if any(given is not None for given in v.gradients)}
+        unseen -= {each.site.layer for each in self._sites if each.has_backward}
         for each in self._sites:
             if getattr(each.place.layer, "_remat_mode", None) is not None and not each.has_backward:
                 self._miss(f"{each.site.key} (backward)", reasons.RECOMPUTED)
+            elif each.site.layer in unseen:
+                self._miss(f"{each.site.key} (backward)", reasons.NO_BACKWARD)
+        for name in sorted({name for each in noted for name in each.notes.outside}):
+            self._missed.setdefault(name, reasons.OUTSIDE)
         for place in self._places:
             if getattr(place.layer, "quantization_mode", None) is not None:
                 self._miss(f"{place.key} (kernel)", reasons.QUANTISED)
@@ -527,10 +545,11 @@ class Measurement:
                 for spec in tf.nest.flatten(structure, expand_composites=True)
             ]
             leaves = tf.nest.flatten(tf.nest.pack_sequence_as(structure, flat, expand_composites=True))
-            first = next(leaf for leaf in leaves if leaf is not None)
-            of_replicas: Any = getattr(first, "values", None)
-            parts: list[Any] = [*of_replicas] if isinstance(of_replicas, tuple) else [first]
-            return [_sample_count(part) for part in parts]
+            for leaf in leaves:
+                of_replicas: Any = getattr(leaf, "values", None)
+                parts: list[Any] = [*of_replicas] if isinstance(of_replicas, tuple) else [leaf]
+                if all(part is not None and part.shape.rank != 0 for part in parts):
+                    return [_sample_count(part) for part in parts]
         tensors = [values[place] for _, place, _ in self._losses if place is not None]
         tensors = tensors or [values[part.a[0]] for each in self._sites[:1] for part in each.parts]
         return [tf.shape(tensor)[0] for tensor in tensors if tensor.shape.rank] or [tf.constant(0)]

@@ -11,16 +11,16 @@ once more, and changes nothing: what it must write on the way, it writes to copi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from gradscope import reasons
 from gradscope.errors import ModelError
 from gradscope.instrument.notes import Notes
-from gradscope.instrument.tensorflow.copies import Copies, equal_bits
+from gradscope.instrument.tensorflow.copies import Copies, equal_bits, perturbed
 from gradscope.instrument.tensorflow.definitions import Extended, UnreachableError, reachable
 from gradscope.instrument.tensorflow.effects import Effects, called, effects_of
-from gradscope.instrument.tensorflow.framework import definition, definition_named, is_variable, tf
+from gradscope.instrument.tensorflow.framework import definition, definition_named, is_variable, packed_outputs, tf
 from gradscope.instrument.tensorflow.measure import Measurement, NotedGraph
 from gradscope.instrument.tensorflow.norms import Updates
 from gradscope.instrument.tensorflow.watching import notes_of
@@ -92,10 +92,29 @@ class Plan:
         assert self._inline is not None
         return self._inline(inputs)
 
-    @property
-    def inline_name(self) -> str:
-        """Name of the function with further outputs."""
-        return "" if self._inline is None else self._inline.name
+    def holds_elsewhere(
+        self, function: Any, run: Callable[..., Any], inputs: Sequence[Any], captured: Sequence[Any]
+    ) -> bool:
+        """Return whether both functions come to the same bits from other weights, and from other data.
+
+        Biases begin at zero, and weights of samples are often 1: where such numbers come together, a function that
+        adds in another order comes to the same bits, until they have moved.
+
+        Args:
+            function: The training's own.
+            run: Calls it with inputs and what it captured.
+            inputs: What both are to be called with; an iterator yields the same at each call.
+            captured: What the training's own has captured.
+        """
+        given = [perturbed(tensor, number) for number, tensor in enumerate(inputs)]
+        arguments = [*given, *captured]
+        variables = [tensor for tensor in arguments if is_variable(tensor)]
+        ours, theirs = (Copies(variables, are_perturbed=True) for _ in range(2))
+        outputs, _ = self.inline(ours.in_place_of_originals(arguments))
+        replaced = theirs.in_place_of_originals(arguments)
+        own = run(replaced[: len(given)], replaced[len(given) :])
+        found = packed_outputs(function, outputs)
+        return ours.equal(theirs) and all(map(equal_bits, _leaves(found), _leaves(own)))
 
     def try_inline(self, inputs: Sequence[Any]) -> tuple[list[Any], list[Any], Copies]:
         """Run the step on copies of all that it writes; return its outputs, the wanted tensors and the copies."""
@@ -107,11 +126,10 @@ class Plan:
     def judge(self, function: Any, tried: Any, outputs: Any, copies: Copies) -> None:
         """Decide by what a trial and the training's own step returned, as their caller sees it, and wrote."""
         self.trials += 1
-        same = copies.equal_originals() and all(map(equal_bits, _leaves(tried), _leaves(outputs)))
-        self.mode = "inline" if same else "observe"
-        if not same:
-            self._inline = None
-            self._observe(function)
+        if copies.equal_originals() and all(map(equal_bits, _leaves(tried), _leaves(outputs))):
+            self.mode = "inline"
+        else:
+            self.fall_back(function)
 
     def fall_back(self, function: Any) -> None:
         """Observe from now on."""
@@ -167,24 +185,24 @@ def own_iterators(function: Any) -> frozenset[int]:
 
 
 def _function_of_batches(function: Any) -> Any:
-    """Return the function of a single batch that a function of an iterator calls; None where it calls none."""
+    """Return the function of a single batch that a function of an iterator calls; None where it calls none, or two."""
     notes = notes_of(function.graph)
-    for inner in reversed([] if notes is None else notes.functions):
-        noted = notes_of(inner.graph)
-        inputs = inner.inputs[: len(inner.inputs) - len(inner.captured_inputs)]
-        if (
-            noted is not None
-            and _trains(noted)
-            and inputs
-            and not any(i.dtype in (tf.resource, tf.variant) for i in inputs)
-        ):
-            return inner
-    return None
+    found = {id(inner): inner for inner in ([] if notes is None else notes.functions) if _is_of_batches(inner)}
+    inside = {id(inner) for each in found.values() for inner in (notes_of(each.graph) or Notes()).functions}
+    outermost = [inner for identity, inner in found.items() if identity not in inside]
+    return outermost[0] if len(outermost) == 1 else None
+
+
+def _is_of_batches(function: Any) -> bool:
+    notes = notes_of(function.graph)
+    inputs = function.inputs[: len(function.inputs) - len(function.captured_inputs)]
+    takes_tensors = inputs and not any(i.dtype in (tf.resource, tf.variant) for i in inputs)
+    return bool(takes_tensors) and notes is not None and _trains(notes)
 
 
 def _trains(notes: Notes) -> bool:
     return notes.trains or any(
-        _trains(inner) for call in notes.calls for inner in [notes_of(call.function.graph)] if inner
+        _trains(inner) for call in notes.living_calls for inner in [notes_of(call.function.graph)] if inner
     )
 
 

@@ -10,10 +10,10 @@ Eager steps run as they are, with observers on.
 from __future__ import annotations
 
 import contextlib
+import functools
 import itertools
-import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,14 +24,18 @@ from gradscope import reasons
 from gradscope.errors import ModelError
 from gradscope.instrument.notes import Notes
 from gradscope.instrument.observation import Observation
+from gradscope.instrument.python_state import unchanged
 from gradscope.instrument.tensorflow import watching
+from gradscope.instrument.tensorflow.copies import perturbed
+from gradscope.instrument.tensorflow.definitions import original_names
 from gradscope.instrument.tensorflow.feed import Feed, can_feed
-from gradscope.instrument.tensorflow.framework import packed_outputs, step_functions, tf, traces, values_of
+from gradscope.instrument.tensorflow.framework import packed_outputs, step_functions, tell_where, tf, traces, values_of
 from gradscope.instrument.tensorflow.measure import Measurement, NotedGraph, Settings
 from gradscope.instrument.tensorflow.norms import Updates
 from gradscope.instrument.tensorflow.plan import Plan, UnobservableError, is_training_step, own_iterators
 from gradscope.network import Network
-from gradscope.sites import LayerFilter
+from gradscope.optimizers import optimizers
+from gradscope.sites import LayerFilter, places
 
 _TRIED_AGAIN = (2, 10, 100, 1_000)
 """Records at which the inline function is tried again: what holds at one step may fail at another."""
@@ -82,6 +86,7 @@ class _Seen:
     values: Sequence[Any] | None
     settings: Settings
     before: Sequence[Any]
+    norms: NDArray[np.float32] | None = None
     observation: Observation | None = None
     labels: tuple[Any, Any] | None = None
 
@@ -114,6 +119,7 @@ class Recorder:
         self._eager: tuple[contextlib.ExitStack, Notes] | None = None
         self._eager_measurements: dict[Any, tuple[Measurement, Updates]] = {}
         self._latest: tuple[Plan, Any] | None = None
+        self._offered: Iterator[Any] = iter(())
         self._began = self._own_seconds = self._our_seconds = 0.0
         self._made = False
         self.recorded: Recorded | None = None
@@ -190,9 +196,10 @@ class Recorder:
             raise UnobservableError("no step of a single batch was recorded before")
         plan, function = self._latest
         self._number += 1
-        settings = plan.measurement.settings()
-        values = plan.observe(function, batch, function.captured_inputs)
-        return plan.measurement.observation(values, settings, self._number, histograms=False)
+        with watching.unwatched():
+            settings = plan.measurement.settings()
+            values = plan.observe(function, batch, function.captured_inputs)
+            return plan.measurement.observation(values, settings, self._number, histograms=False)
 
     def _runs_eagerly(self) -> bool:
         return bool(self._model.run_eagerly) or bool(tf.config.functions_run_eagerly())
@@ -210,6 +217,8 @@ class Recorder:
         try:
             return self._step(function, inputs, captured, run, may_replace=is_last)
         finally:
+            for seen in self._seen[-1:]:  # before other callbacks come to write to the weights
+                seen.norms = self._guarded(functools.partial(seen.updates.norms, seen.before))
             self._is_busy = False
             self._feed.release()
             self._our_seconds += time.perf_counter() - started - (self._own_seconds - before)
@@ -233,7 +242,8 @@ class Recorder:
         try:
             outputs, values = self._timed(lambda: plan.inline([*inputs, *captured]))
         except tf.errors.OpError as error:
-            error._message = str(error.message).replace(plan.inline_name, function.function_def.signature.name)
+            error._message = original_names(str(error.message))
+            tell_where(error, function)
             raise
         if known is not None:
             self._guarded(lambda: self._take(plan, function, values, *known))
@@ -264,11 +274,13 @@ class Recorder:
         except Exception as error:
             self._run_without_data(error, iterator.element_spec, captured, run)
             raise
-        rest = itertools.islice(iterator, executions - 1)
-        elements = itertools.chain([first] if only_observes else [first, first], rest)
-        feed = self._feed.of(lambda: next(elements), iterator.element_spec)
+        self._offered = itertools.chain([first], itertools.islice(iterator, executions - 1))
+        feed = self._feed.of(lambda: next(self._offered), iterator.element_spec)
         fed = tf.nest.flatten(feed, expand_composites=True)
-        return self._fed(plan, function, _leaves(first), fed, captured, run, only_observes=only_observes)
+        try:
+            return self._fed(plan, function, first, fed, captured, run, only_observes=only_observes)
+        finally:
+            self._offered = iter(())
 
     def _run_without_data(
         self, error: Exception, element_spec: Any, captured: list[Any], run: Callable[..., Any]
@@ -286,23 +298,40 @@ class Recorder:
         self,
         plan: Plan,
         function: Any,
-        batch: Sequence[Any],
+        element: Any,
         inputs: list[Any],
         captured: list[Any],
         run: Callable[..., Any],
         *,
         only_observes: bool,
     ) -> Any:
-        """Run a step whose batch is at hand: tried, or observed before."""
+        """Run a step whose batch is at hand: tried, or observed before.
+
+        Args:
+            plan: How the function is recorded.
+            function: The training's own.
+            element: The batch, as the training's iterator gave it, or the inputs that are it.
+            inputs: What the function is to be called with.
+            captured: What it has captured.
+            run: Calls it.
+            only_observes: Whether it is not to be tried.
+        """
+        if plan.mode == "untried" and not only_observes:
+            self._made = True
+            if not self._holds_elsewhere(plan, function, element, inputs, captured, run):
+                self._guarded(lambda: plan.fall_back(function))
+                only_observes = True
         if only_observes:
+            batch = inputs if plan.on_batches is None else _leaves(element)
             if self._observes:
-                self._guarded(lambda: self._observe(plan, function, batch, captured))
-            else:
+                with self._offering(element):
+                    self._guarded(lambda: self._observe(plan, function, batch, captured))
+            elif plan.on_batches is not None:
                 self.batch = batch
             return self._timed(lambda: run(inputs, captured))
-        self._made = self._made or plan.mode == "untried"
         known = self._guarded(lambda: (plan.measurement.settings(), plan.updates.values()))
-        tried = self._guarded(lambda: plan.try_inline([*inputs, *captured]))
+        with self._offering(element):
+            tried = self._guarded(lambda: plan.try_inline([*inputs, *captured]))
         outputs = self._timed(lambda: run(inputs, captured))
         if tried is None or known is None:
             return outputs
@@ -314,6 +343,26 @@ class Recorder:
 
         self._guarded(judged)
         return outputs
+
+    def _holds_elsewhere(
+        self, plan: Plan, function: Any, element: Any, inputs: list[Any], captured: list[Any], run: Callable[..., Any]
+    ) -> bool:
+        """Return whether the plan holds from other weights and data too; an error there says that it does not."""
+        other = tf.nest.map_structure(perturbed, element, expand_composites=True)
+        try:
+            with watching.unwatched(), self._offering(other):
+                return plan.holds_elsewhere(function, run, inputs, captured)
+        except Exception:
+            return False
+
+    @contextlib.contextmanager
+    def _offering(self, element: Any) -> Generator[None]:
+        """Have the iterator that stands in for the training's yield ``element`` meanwhile, and take nothing from it."""
+        before, self._offered = self._offered, itertools.repeat(element)
+        try:
+            yield
+        finally:
+            self._offered = before
 
     def _as_list(
         self, function: Any, iterator: Any, inputs: list[Any], captured: list[Any], run: Callable[..., Any]
@@ -370,17 +419,14 @@ class Recorder:
         steps = found or (self._model.train_function,)
         if not any(function is trace for step in steps for trace in traces(step)):
             return False
-        self.unseen = reasons.TRACED_BEFORE
+        self.unseen = reasons.TRACED_BEFORE if watching.notes_of(function.graph) is None else reasons.LOOPED
         if found is None or getattr(function, _TRIED, False):
             return False
         setattr(function, _TRIED, True)  # once is enough: it runs the user's Python
         one, _ = found
-        state, numbers = random.getstate(), np.random.get_state()  # noqa: NPY002 - the user's own
-        try:
+        owners = [self._model, *(place.layer for place in places(self._model)), *optimizers(self._model)]
+        with unchanged(owners):
             return _note_anew(one, traces(one)[-1], function)
-        finally:
-            random.setstate(state)
-            np.random.set_state(numbers)  # noqa: NPY002
 
     # After the step.
 
@@ -389,6 +435,7 @@ class Recorder:
             raise notes.failures[0]
         if not notes.trains:
             return
+        self.batch = None  # what a function was called with on the way, if it called one
         measurement = Measurement(self._model, [NotedGraph(None, notes)], None, self._layers)
         key = measurement.kind
         if key in self._eager_measurements:
@@ -412,8 +459,11 @@ class Recorder:
     def _numbers(self) -> Recorded:
         (seen,) = self._seen[-1:]
         observation = seen.observation or self._counted(seen)
-        norms = seen.updates.norms(seen.before)
+        norms = seen.updates.norms(seen.before) if seen.norms is None else seen.norms
         updates = norms[:, 1] if int(self._model.steps_per_execution) == 1 else np.full_like(norms[:, 1], np.nan)
+        others = (other.measurement for other in self._seen if other.measurement is not seen.measurement)
+        if any(other.is_applied for other in others):
+            seen.measurement.miss(str(self._model.name), reasons.SEVERAL)
         return Recorded(observation, seen.measurement.network, norms[:, 0], updates, seen.labels)
 
     def _timed(self, run: Callable[[], Any]) -> Any:

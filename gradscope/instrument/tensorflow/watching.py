@@ -13,9 +13,11 @@ import contextlib
 import functools
 import inspect
 import threading
+import types
 import weakref
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
 
 from gradscope.framework import keras
 from gradscope.instrument.notes import InnerCall, Notes
@@ -29,6 +31,7 @@ from gradscope.instrument.tensorflow.framework import (
     keras_backend,
     replica_number,
     tf,
+    without_operation_callbacks,
 )
 from gradscope.sites import places
 
@@ -52,10 +55,46 @@ class Caller(Protocol):
         """
         ...
 
+    def disarm(self) -> None:
+        """Be told that the loop has ended, as by an error, without a word."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Loop:
+    """A training loop that runs.
+
+    Attributes:
+        code: Of its frame.
+        identity: Of its frame, which is not kept: all that it trains on would be.
+        callbacks: Its list of callbacks, which goes when it ends.
+    """
+
+    code: types.CodeType
+    identity: int
+    callbacks: weakref.ref[Any]
+
+    def is_run_by(self, frame: types.FrameType) -> bool:
+        """Whether the frame is the loop's."""
+        return frame.f_code is self.code and id(frame) == self.identity and self.callbacks() is not None
+
+
+@dataclass(frozen=True, slots=True)
+class _Listening:
+    """Who is told of calls: held weakly, for a fit that was broken off never says that it has ended.
+
+    Attributes:
+        caller: Who.
+        loop: Where it trains; None where no list of callbacks has called.
+    """
+
+    caller: weakref.ref[Caller]
+    loop: _Loop | None
+
 
 class _Thread(threading.local):
     def __init__(self) -> None:
-        self.callers: list[Caller] = []
+        self.listening: list[_Listening] = []
         self.eager: Notes | None = None
         self.eager_users = 0
         self.is_unwatched = False
@@ -84,6 +123,7 @@ def begin(caller: Caller) -> None:
             tracing = _tracing(func_graphs.func_graph_from_py_func)
             _PATCHES.enter_context(replaced(func_graphs, "func_graph_from_py_func", tracing))
         _WATCHED.add(caller)
+    weakref.finalize(caller, _let_go)
 
 
 def end(caller: Caller) -> None:
@@ -91,19 +131,25 @@ def end(caller: Caller) -> None:
     with _LOCK:
         _WATCHED.discard(caller)
         stop_telling(caller)
-        if not _WATCHED:
+    _let_go()
+
+
+def _let_go() -> None:
+    """Leave TensorFlow as it was found where nobody watches any more."""
+    with _LOCK:
+        if not [*_WATCHED]:
             _PATCHES.close()
 
 
 def tell(caller: Caller) -> None:
-    """Tell ``caller`` of what this thread calls from now on."""
+    """Tell ``caller`` of what this thread calls from now on, as long as the training loop runs that has told it so."""
     stop_telling(caller)
-    _THREAD.callers.append(caller)
+    _THREAD.listening.append(_Listening(weakref.ref(caller), _loop_around()))
 
 
 def stop_telling(caller: Caller) -> None:
     """Tell ``caller`` no more of what this thread calls."""
-    _THREAD.callers = [other for other in _THREAD.callers if other is not caller]
+    _THREAD.listening = [each for each in _THREAD.listening if each.caller() not in (None, caller)]
 
 
 @contextlib.contextmanager
@@ -111,7 +157,8 @@ def unwatched() -> Generator[None]:
     """Note nothing of what this thread traces and calls meanwhile: it is our own."""
     before, _THREAD.is_unwatched = _THREAD.is_unwatched, True
     try:
-        yield
+        with without_operation_callbacks():
+            yield
     finally:
         _THREAD.is_unwatched = before
 
@@ -198,15 +245,63 @@ def _calling(call_flat: Callable[..., Any]) -> Callable[..., Any]:
             outputs = call_flat(self, tensor_inputs, captured_inputs)
             _note_call(self, outputs)
             return outputs
-        if not _THREAD.callers or _THREAD.is_unwatched or is_taped():
+        if not _THREAD.listening or _THREAD.is_unwatched or is_taped():
             return call_flat(self, tensor_inputs, captured_inputs)
         run = functools.partial(call_flat, self)
-        last = _THREAD.callers[-1]
-        for caller in reversed(_THREAD.callers):
-            run = functools.partial(caller.called, self, run=run, is_last=caller is last)
+        callers = _callers_of_this_step()
+        for caller in reversed(callers):
+            run = functools.partial(caller.called, self, run=run, is_last=caller is callers[-1])
         return run(tensor_inputs, captured_inputs)
 
     return called
+
+
+def _loop_around() -> _Loop | None:
+    """Return the loop that has called the callbacks which are running."""
+    frame, hook = inspect.currentframe(), None
+    while frame is not None and (hook is None or frame.f_code in _HOOKS):
+        if frame.f_code in _HOOKS:
+            hook = frame
+        frame = frame.f_back
+    if frame is None or hook is None:
+        return None
+    return _Loop(frame.f_code, id(frame), weakref.ref(hook.f_locals["self"]))
+
+
+def _callers_of_this_step() -> list[Caller]:
+    """Return who is to be told of what runs now: of what their loops call, and not of what other callbacks do."""
+    found: list[Caller] = []
+    for listening in [*_THREAD.listening]:
+        caller = listening.caller()
+        if caller is None:
+            continue
+        around = _met_first(listening.loop)
+        if around == "loop":
+            found.append(caller)
+        elif around == "nothing":
+            caller.disarm()
+    return found
+
+
+def _met_first(loop: _Loop | None) -> Literal["loop", "hook", "nothing"]:
+    """Return what stands around what runs now, from the inside: the loop, a callback, or neither."""
+    if loop is None:
+        return "loop"
+    frame = inspect.currentframe()
+    while frame is not None:
+        if frame.f_code in _HOOKS:
+            return "hook"
+        if loop.is_run_by(frame):
+            return "loop"
+        frame = frame.f_back
+    return "nothing"
+
+
+_HOOKS = {
+    method.__code__
+    for name, method in inspect.getmembers(keras.callbacks.CallbackList, inspect.isfunction)
+    if name.startswith("on_")
+}
 
 
 def _note_call(function: Any, outputs: Any) -> None:
@@ -274,7 +369,7 @@ def carry_notes(noted: Any, trace: Any, caller: Any) -> bool:
         caller: The function that calls ``trace``; ``trace`` itself where none does.
     """
     theirs, ours = noted.graph.get_operations(), trace.graph.get_operations()
-    if list(map(_kind_of, theirs)) != list(map(_kind_of, ours)):
+    if _kinds(theirs) != _kinds(ours):
         return False
     same_as = {theirs_op.name: ours_op for theirs_op, ours_op in zip(theirs, ours, strict=True)}
     notes = notes_of(noted.graph)
@@ -317,9 +412,18 @@ def carry_notes(noted: Any, trace: Any, caller: Any) -> bool:
     return True
 
 
-def _kind_of(operation: Any) -> tuple[str, str]:
-    """Return type and name of an operation; what stands for an argument may bear any name."""
-    return operation.type, "" if operation.type == "Placeholder" else operation.name
+def _kinds(operations: Sequence[Any]) -> list[Any]:
+    """Return what each operation does with which others: their names depend on what was built while it was traced."""
+    place = {operation.name: at for at, operation in enumerate(operations)}
+    return [
+        (
+            operation.type,
+            [(place[tensor.op.name], tensor.value_index) for tensor in operation.inputs],
+            sorted(place[before.name] for before in operation.control_inputs),
+            [(output.dtype, str(output.shape)) for output in operation.outputs],
+        )
+        for operation in operations
+    ]
 
 
 class TensorFlowSurroundings:
@@ -329,7 +433,7 @@ class TensorFlowSurroundings:
         if _THREAD.is_unwatched:
             return None
         if tf.executing_eagerly():
-            return _THREAD.eager
+            return _THREAD.eager if _THREAD.eager is not None and _callers_of_this_step() else None
         return _made_notes(tf.compat.v1.get_default_graph())
 
     def is_floating(self, value: Any) -> bool:
