@@ -1,9 +1,9 @@
-"""The word that a user may have meant: of those that are known, the one that is most like what was typed."""
+"""Names in a sentence: the few that there is room for, and the one that a user may have meant."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 LIKENESS: Final = 0.6
@@ -30,6 +30,17 @@ def nearest(given: str, known: Iterable[str], *, count: int = 1, likeness: float
     begun = [word for word in known if given and word.startswith(given)]
     alike = difflib.get_close_matches(given, known, n=count, cutoff=likeness)
     return list(dict.fromkeys([*begun, *alike]))[:count]
+
+
+def few(names: Sequence[str], most: int) -> str:
+    """Return the first ``most`` names, and how many more there are.
+
+    Example:
+        >>> few(["a", "b"], 3), few(["a", "b", "c", "d", "e"], 3)
+        ('a, b', 'a, b, c and 2 more')
+    """
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def question(words: Iterable[str]) -> str:

@@ -44,7 +44,7 @@ MAP: dict[str, set[str]] = {
     "schedule": {"errors", "occasions"},
     "baseline": set(),
     "histogram": set(),
-    "store": {"_version", "errors", "lossless_json", "schema", "network", "records"},
+    "store": {"_version", "errors", "lossless_json", "nearest", "schema", "network", "records"},
     "diagnose": {"errors", "lossless_json", "nearest", "reasons", "schema", "network", "store"},
     "report.figures": {
         "diagnose", "errors", "nearest", "schema", "network", "records", "report.decades", "report.wording",

@@ -13,6 +13,7 @@ import typer
 
 from gradscope.cli.many_runs import runs_at
 from gradscope.errors import ArgumentError
+from gradscope.nearest import few
 
 if TYPE_CHECKING:
     from gradscope.run import Run
@@ -87,7 +88,7 @@ def page_files(runs: Mapping[str, Run], output: Path | None, path: Path) -> dict
         return {name: file / file_name(runs[name].name) if is_directory else file}
     if output is None or output.suffix == ".html" or output.is_file():
         raise ArgumentError(
-            f"{str(path)!r} holds {len(runs)} runs: {', '.join(list(runs)[:5])}{', ...' if len(runs) > 5 else ''}. "
+            f"{str(path)!r} holds {len(runs)} runs: {few(list(runs), 5)}. "
             "Name one of them, or give a directory for a page of each: -o pages"
         )
     output.mkdir(parents=True, exist_ok=True)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from gradscope.lossless_json import from_json, to_json
+from gradscope.nearest import few
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -210,8 +211,8 @@ def _glyphs(console: Console) -> Glyphs:
 
 
 def _others(runs: Sequence[Path]) -> list[str]:
-    few = ", ".join(map(str, runs[:_OTHERS_SHOWN])) + (", ..." if len(runs) > _OTHERS_SHOWN else "")
-    return [f"Other runs, begun earlier: {few}"] if runs else []
+    names = [*map(str, runs)]
+    return [f"Other runs, begun earlier: {few(names, _OTHERS_SHOWN)}"] if runs else []
 
 
 @contextmanager

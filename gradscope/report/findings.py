@@ -14,6 +14,7 @@ import pandas as pd
 from rich.text import Text
 
 from gradscope.diagnose.finding import SEVERITIES, Finding, Severity, at_least, findings_frame
+from gradscope.nearest import few
 from gradscope.report.terminal import WIDTH, wrapped
 from gradscope.report.wording import printable, shortened
 
@@ -172,9 +173,7 @@ def details(finding: Finding) -> list[str]:
     if len(finding.layers) > 1:
         lines.append(f"Layers: {_few(finding.layers)}")
     if finding.units:
-        units = ", ".join(map(str, finding.units[:_UNITS_SHOWN]))
-        more = len(finding.units) - _UNITS_SHOWN
-        lines.append(f"Units: {units}{f' and {more:,} more' if more > 0 else ''}")
+        lines.append(f"Units: {few([*map(str, finding.units)], _UNITS_SHOWN)}")
     return lines
 
 
@@ -231,9 +230,7 @@ def number_of(count: int) -> str:
 
 
 def _few(names: Sequence[str]) -> str:
-    shown = ", ".join(shortened(name, NAME_CELLS) for name in names[:_NAMES_SHOWN])
-    more = len(names) - _NAMES_SHOWN
-    return f"{shown} and {more:,} more" if more > 0 else shown
+    return few([shortened(name, NAME_CELLS) for name in names], _NAMES_SHOWN)
 
 
 # --- causes ---

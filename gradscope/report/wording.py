@@ -9,6 +9,7 @@ from typing import Final
 
 from rich.cells import cell_len
 
+from gradscope.nearest import few
 from gradscope.network import NotMeasured
 from gradscope.records import Costs
 from gradscope.report.summary import SiteRow, Summary
@@ -221,9 +222,7 @@ def footing(summary: Summary) -> list[str]:
     if summary.training_count > 1:
         lines.append(f"This directory holds {summary.training_count} trainings; the last is shown.")
     if summary.resumed_steps:
-        at = [f"{step:,}" for step in summary.resumed_steps]
-        more = f" and {len(at) - _STEPS_SHOWN:,} more" if len(at) > _STEPS_SHOWN else ""
-        lines.append(f"Resumed at step {', '.join(at[:_STEPS_SHOWN])}{more}.")
+        lines.append(f"Resumed at step {few([f'{step:,}' for step in summary.resumed_steps], _STEPS_SHOWN)}.")
     return lines
 
 
@@ -248,8 +247,7 @@ def _unmeasured(things: Iterable[NotMeasured]) -> Iterator[str]:
     for thing in things:
         names.setdefault(thing.reason, []).append(shortened(thing.name, _NAME_CELLS))
     for reason, those in names.items():
-        more = f" and {len(those) - _NAMES_SHOWN:,} more" if len(those) > _NAMES_SHOWN else ""
-        yield f"Not measured ({printable(reason)}): {', '.join(those[:_NAMES_SHOWN])}{more}"
+        yield f"Not measured ({printable(reason)}): {few(those, _NAMES_SHOWN)}"
 
 
 def _counted(number: int, noun: str) -> str:

@@ -15,6 +15,7 @@ from typing import Final
 
 from gradscope import schema
 from gradscope.errors import RunFormatError, RunNotFoundError
+from gradscope.nearest import few
 from gradscope.records import Record
 from gradscope.store.decoding import Decoding, decoded
 from gradscope.store.events import PLUGIN
@@ -186,14 +187,12 @@ def _near(path: Path, pattern: str) -> list[Path]:
 
 
 def _few(paths: Iterable[Path]) -> str:
-    names = sorted({repr(str(path)) for path in paths})
-    return ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
+    return few(sorted({repr(str(path)) for path in paths}), 5)
 
 
 def _names(folder: Path) -> str:
     names = sorted(entry.name + "/" * entry.is_dir() for entry in folder.iterdir())
-    more = f" and {len(names) - 8} more" if len(names) > 8 else ""
-    return ", ".join(names[:8]) + more if names else "nothing"
+    return few(names, 8) or "nothing"
 
 
 def _unreadable(files: tuple[Path, ...], lost: list[str]) -> RunNotFoundError | RunFormatError:

@@ -64,7 +64,7 @@ class Plan:
         self.on_batches = _function_of_batches(function) if own_iterators else function
         start = function if self.on_batches is None else self.on_batches
         noted = [NotedGraph(graph, notes_of(graph) or Notes()) for graph in reachable(start.graph)]
-        said = [NotMeasured(str(model.name), reasons.OTHER_NOISE)] if self._own.random else []
+        said = [NotMeasured(f"{model.name} (noise)", reasons.OTHER_NOISE)] if self._own.random else []
         batch = None if self.on_batches is None else _batch(self.on_batches)
         self.measurement = Measurement(model, noted, batch, layers, said)
         self.updates = Updates(self.measurement.trained)

@@ -18,7 +18,7 @@ from gradscope.report.comparing.articles import finding_groups, wanted_statistic
 from gradscope.report.comparing.comparison import Comparison
 from gradscope.report.comparing.pictures import pictures
 from gradscope.report.comparing.rows import MOST_SIDES, lack_lines, layer_tables, run_table, setting_lines
-from gradscope.report.comparing.words import compared_runs, few, headline, points
+from gradscope.report.comparing.words import compared_runs, few_short, headline, points
 from gradscope.report.html import FEW_RECORDS
 from gradscope.report.page.facts import Fact
 from gradscope.report.page.figure_store import FigureStore
@@ -98,7 +98,7 @@ def page_head(comparison: Comparison) -> PageHead:
 def _cautions(comparison: Comparison) -> Iterator[str]:
     short = [side.name for side in comparison.sides if side.row.recorded_count < FEW_RECORDS]
     if short:
-        yield f"Fewer than {FEW_RECORDS} steps are recorded of {few(short)}: most problems show only over more."
+        yield f"Fewer than {FEW_RECORDS} steps are recorded of {few_short(short)}: most problems show only over more."
     steps = [side.row.step_count for side in comparison.sides]
     if max(steps) > _UNLIKE * min(steps):
         yield (
@@ -107,9 +107,9 @@ def _cautions(comparison: Comparison) -> Iterator[str]:
         )
     damaged = [side.name for side in comparison.sides if side.summary.lost]
     if damaged:
-        yield f"The recording of {few(damaged)} is damaged; what was lost is missing here."
+        yield f"The recording of {few_short(damaged)} is damaged; what was lost is missing here."
     if comparison.left_out:
-        yield f"Left out, with the reasons below: {few(list(comparison.left_out))}."
+        yield f"Left out, with the reasons below: {few_short(list(comparison.left_out))}."
 
 
 def _facts(comparison: Comparison) -> list[Fact]:

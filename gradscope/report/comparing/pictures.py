@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
+from gradscope.nearest import few
 from gradscope.report.comparing.comparison import Comparison, Side
-from gradscope.report.comparing.words import few
+from gradscope.report.comparing.words import few_short
 from gradscope.report.figures import common_limits, loss_comparison, profile_comparison, statistic_heatmap
 from gradscope.report.figures.grid import grid_of
 from gradscope.report.page.figure_store import FigureStore, PageFigure, Panel, shown_panels
@@ -119,7 +120,7 @@ def pictures(comparison: Comparison, store: FigureStore, wanted: Collection[str]
     drawn = [_drawn(side.name, side.load(), statistics) for side in sides if side.load is not None]
     lacking = [side.name for side in sides if side.load is None]
     if lacking:
-        notes.append(f"The tables of {few(lacking)} are not at hand, so the figures go without them.")
+        notes.append(f"The tables of {few_short(lacking)} are not at hand, so the figures go without them.")
     if len(drawn) < 2 or drawn[0].name != comparison.reference.name:
         return Pictures((), None, tuple(notes))
     panels = [
@@ -147,11 +148,10 @@ def shown_sides(comparison: Comparison) -> tuple[list[Side], list[str]]:
             counts[name] += item.extent >= 1
     kept += sorted(counts.keys() - set(kept), key=lambda name: (-counts[name], name))[: MOST_RUNS - 1 - len(kept)]
     left_out = [shortened(side.name, _NAME_CELLS) for side in others if side.name not in kept]
-    more = len(left_out) - _MOST_LEFT_OUT
     note = (
         f"The figures show {MOST_RUNS} of {len(comparison.sides):,} runs: the reference, the {at_ends} with the lowest "
         f"and the {at_ends} with the highest last loss, and those that most often have the lowest or highest number of "
-        f"a layer. Left out: {', '.join(left_out[:_MOST_LEFT_OUT])}{f' and {more:,} more' if more > 0 else ''}."
+        f"a layer. Left out: {few(left_out, _MOST_LEFT_OUT)}."
     )
     return [comparison.reference, *(side for side in others if side.name in kept)], [note]
 
@@ -259,7 +259,7 @@ def _spans(tables: Mapping[str, pd.DataFrame], column: str) -> str:
         elif last.size:
             with_zero.append(name)
     parts = [f"The largest layer's number over the smallest's: {_told(spans, _times)}."] if spans else []
-    parts += [f"Exactly 0 in a layer of {few(with_zero)}."] if with_zero else []
+    parts += [f"Exactly 0 in a layer of {few_short(with_zero)}."] if with_zero else []
     return " ".join(parts)
 
 

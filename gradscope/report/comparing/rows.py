@@ -12,7 +12,7 @@ from gradscope.report.comparing.configuration import Difference
 from gradscope.report.comparing.words import (
     TITLES,
     change_text,
-    few,
+    few_short,
     lacks,
     number_text,
     setting_value,
@@ -98,7 +98,7 @@ def run_table(comparison: Comparison) -> RunTable:
         )
         for row in (rows[0], *worst_first(rows[1:]))
     ]
-    note = f"Not shown, for want of room: {few(hidden)}." if hidden else ""
+    note = f"Not shown, for want of room: {few_short(hidden)}." if hidden else ""
     return RunTable(titles, tuple(lines[:MOST_RUNS]), tuple(lines[MOST_RUNS:]), note)
 
 
@@ -172,7 +172,7 @@ def _values(difference: Difference, comparison: Comparison) -> tuple[str, ...]:
     for text, side in zip(texts, comparison.sides, strict=True):
         runs.setdefault(text, []).append(side.name)
     common = sorted(runs.items(), key=lambda item: -len(item[1]))
-    return tuple(f"{text} ({len(names):,}: {few(names)})" for text, names in common)
+    return tuple(f"{text} ({len(names):,}: {few_short(names)})" for text, names in common)
 
 
 def _names(names: Sequence[str]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from gradscope.report.comparing.words import (
     Lack,
     by_finding,
     change_text,
-    few,
+    few_short,
     lacking_layer,
     lacks,
     number_text,
@@ -261,9 +261,9 @@ def _unmatched(comparison: Comparison, width: int) -> list[Text]:
 
 def _lack(lack: Lack) -> str:
     if lack.in_reference:
-        return f"The reference lacks {few(lack.keys)} of {few(lack.runs)}: {printable(lack.reason)}."
+        return f"The reference lacks {few_short(lack.keys)} of {few_short(lack.runs)}: {printable(lack.reason)}."
     verb = "lacks" if len(lack.runs) == 1 else "lack"
-    return f"{few(lack.runs)} {verb} {few(lack.keys)}: {printable(lack.reason)}."
+    return f"{few_short(lack.runs)} {verb} {few_short(lack.keys)}: {printable(lack.reason)}."
 
 
 def _indented(texts: Iterable[str], width: int) -> list[Text]:

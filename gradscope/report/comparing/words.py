@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from gradscope.diagnose.finding import rank
+from gradscope.nearest import few
 from gradscope.report.comparing.comparison import KINDS, STATISTICS, Change, Comparison, FindingChange, Kind
 from gradscope.report.comparing.configuration import Difference
 from gradscope.report.findings import NAME_CELLS, number_of
@@ -95,14 +96,12 @@ def which_runs(names: Sequence[str], count: int) -> str:
     """
     if len(names) == count:
         return f"all {count:,} runs"
-    return few(names) if len(names) <= _NAMES else f"{len(names):,} of {count:,} runs: {few(names)}"
+    return few_short(names) if len(names) <= _NAMES else f"{len(names):,} of {count:,} runs: {few_short(names)}"
 
 
-def few(names: Sequence[str]) -> str:
-    """Return the first few names, and how many more there are."""
-    shown = ", ".join(shortened(name, NAME_CELLS) for name in names[:_NAMES])
-    more = len(names) - _NAMES
-    return f"{shown} and {more:,} more" if more > 0 else shown
+def few_short(names: Sequence[str]) -> str:
+    """Return the first few names, shortened, and how many more there are."""
+    return few([shortened(name, NAME_CELLS) for name in names], _NAMES)
 
 
 # --- configuration ---
@@ -111,7 +110,7 @@ def few(names: Sequence[str]) -> str:
 def setting_name(difference: Difference) -> str:
     """Return what a setting is called, with the layers that it is of."""
     name = printable(difference.name)
-    return f"{name} of {few(difference.layers)}" if difference.layers else name
+    return f"{name} of {few_short(difference.layers)}" if difference.layers else name
 
 
 def setting_value(value: Any, cells: int = VALUE_CELLS) -> str:  # Any: a JSON value

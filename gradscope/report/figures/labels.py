@@ -11,6 +11,7 @@ import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
+from gradscope.nearest import few
 from gradscope.report.wording import printable, shortened
 from gradscope.schema import ACTIVATIONS, GRADIENTS, Column, Table
 
@@ -77,8 +78,7 @@ def listed(names: Sequence[str]) -> str:
         >>> listed(["a", "b"]), listed(["a", "b", "c", "d", "e"])
         ('a, b', 'a, b, c and 2 more')
     """
-    more = f" and {len(names) - _NAMES_LISTED:,} more" if len(names) > _NAMES_LISTED else ""
-    return ", ".join(shortened(name, _NAME_CELLS) for name in names[:_NAMES_LISTED]) + more
+    return few([shortened(name, _NAME_CELLS) for name in names], _NAMES_LISTED)
 
 
 def words(column: Column, table: Table | None) -> str:

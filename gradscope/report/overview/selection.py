@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from gradscope.diagnose.finding import SEVERITIES
 from gradscope.errors import ArgumentError
-from gradscope.nearest import nearest, question
+from gradscope.nearest import few, nearest, question
 from gradscope.report.overview.sweep import Sweep
 
 OPERATORS: Final[Mapping[str, Callable[[Any, Any], bool]]] = {
@@ -97,8 +97,7 @@ def column_named(sweep: Sweep, name: str) -> str:
     """
     if name not in sweep.columns:
         hint = question(nearest(name, sweep.columns))
-        more = len(sweep.columns) - _NAMES_SHOWN
-        known = ", ".join(sweep.columns[:_NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
+        known = few(sweep.columns, _NAMES_SHOWN)
         raise ArgumentError(f"There is no column {name!r}.{hint} The columns are: {known}.")
     return name
 

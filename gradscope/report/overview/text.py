@@ -10,6 +10,7 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from gradscope.nearest import few
 from gradscope.report.aligned import GAP, Column, table_lines
 from gradscope.report.overview.sweep import COLUMNS, RunRow, Sweep
 from gradscope.report.terminal import WIDTH, print_text, wrapped
@@ -151,10 +152,8 @@ def _unfinished(rows: Iterable[RunRow], now: float) -> list[str]:
     open_rows = sorted((row for row in rows if row.ended is False), key=lambda row: -row.last_wall_time)
     if not open_rows:
         return []
-    names = [f"{shortened(row.run, 32)}{_ago(now - row.last_wall_time)}" for row in open_rows[:_NAMES_SHOWN]]
-    more = len(open_rows) - _NAMES_SHOWN
-    told = ", ".join(names) + (f" and {more:,} more" if more > 0 else "")
-    return [f"Not ended, so running or broken off: {told}."]
+    names = [f"{shortened(row.run, 32)}{_ago(now - row.last_wall_time)}" for row in open_rows]
+    return [f"Not ended, so running or broken off: {few(names, _NAMES_SHOWN)}."]
 
 
 def _ago(age: float) -> str:
