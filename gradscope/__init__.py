@@ -24,9 +24,11 @@ from gradscope.errors import (
 
 if TYPE_CHECKING:
     from gradscope.callback import GradScope
+    from gradscope.comparing import compare
     from gradscope.diagnose.finding import Advice, Evidence, Finding
     from gradscope.diagnose.verdict import Verdict
     from gradscope.inspection.preflight import Preflight, preflight
+    from gradscope.recording.schedule import budget, early, every
     from gradscope.report import figures
     from gradscope.report.comparing.comparison import Comparison
     from gradscope.report.findings import Findings
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
     from gradscope.report.summary import Summary
     from gradscope.run import Run, load
     from gradscope.runs import Runs, load_runs
-    from gradscope.schedule import budget, early, every
-    from gradscope.sweep import compare
 
 __all__ = [
     "Advice",
@@ -84,10 +84,10 @@ _HOMES: Final = {
     "Summary": "gradscope.report.summary",
     "Sweep": "gradscope.report.overview.sweep",
     "Verdict": "gradscope.diagnose.verdict",
-    "budget": "gradscope.schedule",
-    "compare": "gradscope.sweep",
-    "early": "gradscope.schedule",
-    "every": "gradscope.schedule",
+    "budget": "gradscope.recording.schedule",
+    "compare": "gradscope.comparing",
+    "early": "gradscope.recording.schedule",
+    "every": "gradscope.recording.schedule",
     "figures": "gradscope.report",
     "load": "gradscope.run",
     "load_runs": "gradscope.runs",

@@ -1,6 +1,6 @@
 """GradScope: the callback that records a training.
 
-It ties the parts together: at each batch the schedule decides, the instrument records, the journal makes records, and a
+It ties the parts together: at each batch the schedule decides, the instrument records, records are made of it, and a
 sink keeps them. Whatever fails here warns once and lets the training go on; only wrong arguments raise, and they do so
 before the first step.
 """
@@ -26,31 +26,32 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, ParamSpec, c
 import numpy as np
 from keras.callbacks import Callback
 
-from gradscope import arguments, baseline, reasons
-from gradscope.accounts import Accounts
-from gradscope.census import Census
-from gradscope.continuation import Beginning, Trail, beginning, is_same_model, leave_trail, trail_of
-from gradscope.copies import Copies
+from gradscope import reasons
 from gradscope.errors import ArgumentError, GradscopeError, ModelError
-from gradscope.framework import keras
-from gradscope.journal import Journal
+from gradscope.instrument.keras_border import keras
+from gradscope.instrument.network_of import LayerFilter, describe, fingerprint, places, selected
+from gradscope.instrument.optimizers import batches_given, optimizers
 from gradscope.network import Network, NotMeasured
-from gradscope.occasions import NO_REST, Moment
-from gradscope.optimizers import batches_given, optimizers
+from gradscope.recording import arguments, baseline_loss
+from gradscope.recording.continuation import Beginning, Trail, beginning, is_same_model, leave_trail, trail_of
+from gradscope.recording.copies import Copies
+from gradscope.recording.costs import RunningCosts
+from gradscope.recording.kept_batches import KeptBatches
+from gradscope.recording.schedule import Schedule, from_argument
+from gradscope.recording.step_records import StepRecords
+from gradscope.recording.triggers import NO_REST, Moment
 from gradscope.records import EpochRecord, NetworkChange, Record, Session, SessionEnd
-from gradscope.schedule import Schedule, from_argument
-from gradscope.sites import LayerFilter, describe, fingerprint, places, selected
 from gradscope.store.sink import MemorySink, Previous, Sink
 
 if TYPE_CHECKING:
     from gradscope.diagnose.finding import Severity
     from gradscope.instrument.tensorflow.recorder import Recorder, Timing
-    from gradscope.live import Live, OnFinding
     from gradscope.run import Run
+    from gradscope.watching.live import Live, OnFinding
 
-CENSUS_SECONDS: Final = 1.0
-CENSUS_SHARE: Final = 0.02
-"""What a census may take where windows are complete but old: seconds, or a share of the training if that is more."""
+FINAL_PASS_SECONDS: Final = 1.0
+FINAL_PASS_SHARE: Final = 0.02
+"""What the final pass may take where windows are complete but old: seconds, or a share of the training, if more."""
 
 _logger = logging.getLogger(__name__)
 
@@ -77,8 +78,8 @@ class GradScope(Callback):
 
     Args:
         log_dir: Directory of the run, beside which TensorBoard may be started; None keeps the records in memory.
-        schedule: When to record: every so many steps, or a `gradscope.schedule.Schedule`. By default the beginning is
-            recorded densely, then each epoch that is long enough to pay for it, and otherwise as often as
+        schedule: When to record: every so many steps, or a `gradscope.recording.schedule.Schedule`. By default the
+            beginning is recorded densely, then each epoch that is long enough to pay for it, and otherwise as often as
             ``max_overhead`` allows.
         max_overhead: Share of the training's own time that recording may take, in (0, 1]; by default 0.02, and no
             limit where a ``schedule`` is given.
@@ -141,7 +142,7 @@ class GradScope(Callback):
         self._sink: Sink = _sink(self._base, self._scalars)
         self._thread: threading.Thread | None = None
         self._recorder: Recorder | None = None
-        self._journal: Journal | None = None
+        self._step_records: StepRecords | None = None
         self._previous: Previous | None = None
         self._beginning: Beginning | None = None
         self._trail: Trail | None = None
@@ -152,11 +153,11 @@ class GradScope(Callback):
         self._first_in_epoch = False
         self._batch_begun = -1
         self._loss = self._loss_sum = math.nan
-        self._accounts = Accounts()
+        self._accounts = RunningCosts()
         self._state = self._schedule.init()
         self._rest = NO_REST
         self._passed: list[float] = []
-        self._census = Census()
+        self._kept_batches = KeptBatches()
         self._live: Live | None = None
         self._of_a_training = frozenset(vars(self).keys() - settings)
 
@@ -223,13 +224,13 @@ class GradScope(Callback):
 
         model = self._trained
         self._broken = ""
-        self._recorder = self._journal = self._beginning = self._trail = None
+        self._recorder = self._step_records = self._beginning = self._trail = None
         self._kept = {}
         self._session_written = False
         self._loss = math.nan
         self._state, self._rest, self._passed = self._schedule.init(), NO_REST, []
-        self._accounts = Accounts()
-        self._census = Census()
+        self._accounts = RunningCosts()
+        self._kept_batches = KeptBatches()
         self._recorder = Recorder(model, self._layers, self._stop_recording)
         self._begin_live()
 
@@ -246,7 +247,7 @@ class GradScope(Callback):
         if trail is not None and begun.is_seamless and trail.kept.get("schedule") == self._schedule:
             self._go_on(trail.kept)
         elif trail is not None and begun.is_same_model and begun.step == trail.step:
-            self._kept = {"journal": trail.kept.get("journal")}
+            self._kept = {"step_records": trail.kept.get("step_records")}
         self._trail = Trail(begun.step, counts, begun.step, tuple(map(weakref.ref, known)))
         leave_trail(model, self._where, self._trail)
 
@@ -254,7 +255,7 @@ class GradScope(Callback):
         """Take over what was seen until now, so that many short fits are recorded as one long one is."""
         self._kept = kept
         setup = self._accounts.seconds["setup"]
-        self._accounts = kept["accounts"]
+        self._accounts = kept["costs"]
         self._accounts.resume()
         self._accounts.seconds["setup"] += setup
         self._state, self._start_step = kept["state"], kept["start_step"]
@@ -321,7 +322,7 @@ class GradScope(Callback):
             if self._recorder is not None:
                 self._recorder.close()
             self._recorder = None
-            self._census.close()
+            self._kept_batches.close()
             self._sink.close()
             self._thread = None
         if self._live is not None:
@@ -337,7 +338,7 @@ class GradScope(Callback):
             return  # nothing was trained, as when a script that is done is run again: the run stays as it is
         if self._trail is not None:
             self._trail.counts = batches_given(self._trained)
-        self._take_census()
+        self._take_final_pass()
         self._look_back()
         self._write(SessionEnd(max(self._step - 1, 0), time.time(), self._accounts.costs))
         self._accounts.pause()
@@ -346,34 +347,34 @@ class GradScope(Callback):
                 "schedule": self._schedule,
                 "state": self._state,
                 "start_step": self._start_step,
-                "accounts": self._accounts,
-                "journal": self._journal or self._kept.get("journal"),
+                "costs": self._accounts,
+                "step_records": self._step_records or self._kept.get("step_records"),
             }
 
     def _ask(self, recorder: Recorder) -> None:
         """Ask the schedule about the step that begins, and arm the recorder where it is due."""
-        accounts = self._accounts
+        costs = self._accounts
         moment = Moment(
             step=self._step,
             start_step=self._start_step,
             epoch=self._epoch,
             first_in_epoch=self._first_in_epoch,
             loss=self._loss,
-            training_seconds=accounts.training_seconds,
-            early_seconds=accounts.seconds["early"],
-            epoch_seconds=accounts.seconds["each_epoch"],
-            running_seconds=accounts.seconds["running"],
-            record_seconds=accounts.record_seconds,
-            record_count=accounts.record_count,
+            training_seconds=costs.training_seconds,
+            early_seconds=costs.seconds["early"],
+            epoch_seconds=costs.seconds["each_epoch"],
+            running_seconds=costs.seconds["running"],
+            record_seconds=costs.record_seconds,
+            record_count=costs.record_count,
             passed=tuple(self._passed),
         )
         self._passed.clear()
         self._state = self._schedule.update(self._state, moment)
         self._rest = NO_REST
         if self._state.due:
-            histograms = self._journal is None or self._journal.histogram_due
+            histograms = self._step_records is None or self._step_records.histogram_due
             recorder.arm(observe=True, histograms=histograms)
-        elif self._journal is not None and self._census.wants_more:
+        elif self._step_records is not None and self._kept_batches.wants_more:
             recorder.arm(observe=False)
         else:
             self._rest = self._schedule.rest(self._state, moment)
@@ -413,13 +414,13 @@ class GradScope(Callback):
         begun = time.perf_counter()
         recorded = recorder.recorded
         if recorded is not None:
-            if self._journal is None or self._journal.network is not recorded.network:
+            if self._step_records is None or self._step_records.network is not recorded.network:
                 self._begin_network(recorded.network)
-            assert self._journal is not None
+            assert self._step_records is not None
             labels = _small_arrays(recorded.labels)
             if labels is not None:
-                self._journal.see_labels(*labels)
-            record = self._journal.step_record(
+                self._step_records.see_labels(*labels)
+            record = self._step_records.step_record(
                 recorded.observation,
                 step=self._step,
                 epoch=self._epoch,
@@ -432,16 +433,16 @@ class GradScope(Callback):
             )
             self._write(record)
         if recorder.batch is not None:
-            self._census.add(recorder.batch)
+            self._kept_batches.add(recorder.batch)
         seconds = timing.extra_seconds + time.perf_counter() - begun
         is_setup = timing.is_setup or recorded is None
         self._accounts.charge("setup" if is_setup else self._state.reason, seconds, is_record=recorded is not None)
 
     def _begin_network(self, network: Network) -> None:
-        """Begin the journal of a network, and the session if it is the first."""
-        journal: Journal | None = self._journal or self._kept.get("journal")
-        known = journal is not None and journal.goes_on_with(network)
-        self._journal = journal if known else Journal(network, _baseline_state(self._trained, network))
+        """Begin the records of a network, and the session if it is the first."""
+        step_records: StepRecords | None = self._step_records or self._kept.get("step_records")
+        known = step_records is not None and step_records.goes_on_with(network)
+        self._step_records = step_records if known else StepRecords(network, _baseline_state(self._trained, network))
         now = time.time()
         if not self._session_written:
             self._begin_session(network, now)
@@ -493,7 +494,7 @@ class GradScope(Callback):
     def _begin_live(self) -> None:
         """Make ready to look for findings, and charge what loading the rules costs."""
         begun = time.perf_counter()
-        from gradscope.live import USUAL_BUDGET, Live
+        from gradscope.watching.live import USUAL_BUDGET, Live
 
         if self._live is None:
             budget = self._max_overhead or USUAL_BUDGET if self._has_budget else None
@@ -517,26 +518,26 @@ class GradScope(Callback):
 
     def _look_back(self) -> None:
         """Look for findings in all that was recorded, and note them."""
-        if self._live is None or self._journal is None:
+        if self._live is None or self._step_records is None:
             return
         self._accounts.charge("setup", self._live.finish(self._accounts.training_seconds), is_record=False)
         note = self._live.note(max(self._step - 1, 0), time.time())
         if note is not None:
             self._put(note)
 
-    def _take_census(self) -> None:
+    def _take_final_pass(self) -> None:
         """Look at the first batches once more, where the records say too little of the units, or say it of long ago."""
-        if self._journal is None or self._recorder is None or self._broken:
+        if self._step_records is None or self._recorder is None or self._broken:
             return
         begun = time.perf_counter()
-        batches, seconds = self._census.batches, math.inf
-        if self._journal.windows_complete:
-            seconds = max(CENSUS_SECONDS, CENSUS_SHARE * self._accounts.training_seconds)
-            batches = [] if self._journal.windows_are_of(self._step) else batches
+        batches, seconds = self._kept_batches.batches, math.inf
+        if self._step_records.windows_complete:
+            seconds = max(FINAL_PASS_SECONDS, FINAL_PASS_SHARE * self._accounts.training_seconds)
+            batches = [] if self._step_records.windows_are_of(self._step) else batches
         in_time = itertools.takewhile(lambda _: time.perf_counter() - begun < seconds, batches)
         seen = [self._recorder.again(batch) for batch in in_time]
         last = max(self._step - 1, 0)
-        self._write(self._journal.final_pass(seen, step=last, epoch=self._epoch, wall_time=time.time()))
+        self._write(self._step_records.final_pass(seen, step=last, epoch=self._epoch, wall_time=time.time()))
         self._accounts.charge("setup", time.perf_counter() - begun, is_record=False)
 
     def _stop_recording(self, error: Exception) -> None:
@@ -546,7 +547,7 @@ class GradScope(Callback):
         self._broken = reasons.of_error(error)
         if self._recorder is not None:
             self._recorder.disarm()
-        self._census.close()
+        self._kept_batches.close()
         self._note_end_of_recording()
         _logger.debug("recording ends", exc_info=error)
         message = f"GradScope records no more of this training, which goes on unchanged: {self._broken}."
@@ -557,9 +558,9 @@ class GradScope(Callback):
 
     def _note_end_of_recording(self) -> None:
         """Say in the run itself why it has no more records, where it has some."""
-        if self._journal is None:
+        if self._step_records is None:
             return
-        network = self._journal.network
+        network = self._step_records.network
         missed = NotMeasured(network.name, reasons.from_step(self._step, self._broken))
         with contextlib.suppress(Exception):  # it may be the sink that has failed
             noted = dataclasses.replace(network, not_measured=(*network.not_measured, missed))
@@ -591,11 +592,11 @@ def _sink(log_dir: Path | None, scalars: Literal["auto", "all", "none"]) -> Sink
     return EventFileSink(log_dir, scalars=scalars)
 
 
-def _baseline_state(model: Any, network: Network) -> baseline.BaselineState | None:
+def _baseline_state(model: Any, network: Network) -> baseline_loss.BaselineState | None:
     """Return an empty baseline for the model's loss; None where no best constant prediction is known for it."""
-    kind = baseline.kind_of(network.compiled.loss)
+    kind = baseline_loss.kind_of(network.compiled.loss)
     if kind is None or getattr(model.loss, "reduction", "mean") == "sum":  # which grows with the batch
         return None
     keywords = getattr(model.loss, "_fn_kwargs", {})
     smoothing = keywords.get("label_smoothing", 0.0) or 0.0
-    return baseline.init(kind, float(smoothing), keywords.get("ignore_class"))
+    return baseline_loss.init(kind, float(smoothing), keywords.get("ignore_class"))

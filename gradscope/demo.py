@@ -133,7 +133,7 @@ def digits() -> Digits:
 
 def network(recipe: Recipe) -> Any:  # Any: a Keras model
     """Return the compiled network of ``recipe``, the same one each time."""
-    from gradscope.framework import keras
+    from gradscope.instrument.keras_border import keras
 
     keras.utils.set_random_seed(SEED)
     hidden = [
@@ -197,7 +197,7 @@ def next_commands(directory: Path | None) -> list[str]:
 
 def _recorded(recipe: Recipe, data: Digits, directory: Path | None, console: Console) -> Summary:
     from gradscope.callback import GradScope
-    from gradscope.framework import keras
+    from gradscope.instrument.keras_border import keras
 
     scope = GradScope(None if directory is None else directory / recipe.name, quiet=True)
     with _stage(console, f"Training {recipe.name}: {recipe.description}", EPOCHS) as advance:

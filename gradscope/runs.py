@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from gradscope.comparing import compare, overview
 from gradscope.diagnose.finding import Severity
 from gradscope.diagnose.verdict import ignored_names
 from gradscope.errors import RunFormatError, RunNotFoundError
@@ -22,7 +23,6 @@ from gradscope.store.event_files import run_name
 from gradscope.store.json_tables import write_json
 from gradscope.store.parquet import write_parquet
 from gradscope.store.read import run_directories
-from gradscope.sweep import compare, overview
 
 if TYPE_CHECKING:
     from os import PathLike

@@ -13,7 +13,7 @@ import numpy as np
 import plotly.graph_objects as go
 from runs import numbers
 
-from gradscope.histogram import histogram
+from gradscope.recording.histogram import histogram
 from gradscope.records import NetworkChange, Record, StepRecord
 from gradscope.schema import UNITS
 

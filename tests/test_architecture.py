@@ -37,13 +37,14 @@ MAP: dict[str, set[str]] = {
     "lossless_json": set(),
     "network": {"lossless_json"},
     "records": {"network"},
-    "sums": {"network"},
-    "rows": {"schema", "sums"},
-    "windows": {"errors", "rows", "schema", "sums"},
-    "occasions": set(),
-    "schedule": {"errors", "occasions"},
-    "baseline": set(),
-    "histogram": set(),
+    "statistics": {"errors"},
+    "statistics.sums": {"network"},
+    "activations": {"errors", "network"},
+    "recording": {
+        "errors", "instrument.observation", "network", "records", "schema", "statistics.sums", "store.sink",
+    },
+    "recording.arguments": {"errors", "nearest"},
+    "recording.kept_batches": {"instrument.keras_border"},
     "store": {"_version", "errors", "lossless_json", "nearest", "schema", "network", "records"},
     "diagnose": {"errors", "lossless_json", "nearest", "reasons", "schema", "network", "store"},
     "report.figures": {
@@ -53,55 +54,45 @@ MAP: dict[str, set[str]] = {
     "report": {"diagnose", "errors", "nearest", "schema", "network", "records", "store.read"},
     "report.html": {"_version", "diagnose", "errors", "report", "store.read"},
     "report.comparing.page": {"_version", "diagnose", "report"},
-    "live": {"_version", "diagnose", "errors", "reasons", "records", "report", "store.read"},
-    "watching": {"diagnose", "live", "records", "report", "store"},
+    "watching": set(),
+    "watching.live": {"_version", "diagnose", "errors", "reasons", "records", "report", "store.read"},
+    "watching.following": {"diagnose", "watching.live", "records", "report", "store"},
     "run": {"diagnose", "errors", "network", "records", "report", "store"},
-    "sweep": {"errors", "report", "store.read"},
-    "runs": {"diagnose", "errors", "run", "report", "store", "sweep"},
-    "cli": {"_version", "errors", "lossless_json", "nearest", "report", "run", "runs", "sweep"},
+    "comparing": {"errors", "report", "store.read"},
+    "runs": {"comparing", "diagnose", "errors", "run", "report", "store"},
+    "cli": {"_version", "comparing", "errors", "lossless_json", "nearest", "report", "run", "runs"},
     "__main__": {"cli"},
-    "activations": {"errors", "network"},
-    "statistics": {"errors", "sums"},
-    "framework": set(),
-    "optimizers": {"framework"},
-    "sites": {"_version", "activations", "errors", "framework", "nearest", "network", "optimizers"},
+    "instrument.keras_border": set(),
+    "instrument.optimizers": {"instrument.keras_border"},
+    "instrument.network_of": {
+        "_version", "activations", "errors", "instrument.keras_border", "instrument.optimizers", "nearest", "network",
+    },
     "instrument": {
-        "activations", "errors", "framework", "network", "optimizers", "reasons", "records", "schema", "sites",
-        "statistics", "sums",
+        "activations", "errors", "network", "reasons", "records", "schema", "statistics",
     },
-    "accounts": {"records"},
-    "arguments": {"errors", "nearest"},
-    "census": {"framework"},
-    "journal": {
-        "baseline", "histogram", "instrument.observation", "network", "records", "rows", "schema", "sums", "windows",
-    },
-    "continuation": {"network", "store.sink"},
-    "copies": set(),
     "callback": {
-        "accounts", "arguments", "baseline", "census", "continuation", "copies", "errors", "framework", "instrument",
-        "journal", "network", "occasions", "optimizers", "reasons", "records", "schedule", "schema", "sites",
-        "store.sink",
+        "errors", "instrument", "network", "reasons", "records", "recording", "schema", "store.sink",
     },
     "inspection": {
-        "diagnose", "errors", "framework", "instrument", "journal", "network", "optimizers", "records", "sites",
-        "store.frames",
+        "diagnose", "errors", "instrument", "network", "recording.step_records", "records", "store.frames",
     },
-    "demo": {"callback", "errors", "framework", "report", "run", "schedule"},
+    "demo": {"callback", "errors", "instrument.keras_border", "recording.schedule", "report", "run"},
     "testing": {"activations", "errors", "nearest", "schema", "network", "records", "store"},
 }  # fmt: skip
 
 # What a part may import besides, but only inside a function or for its types: not when the module loads.
 LATE: dict[str, set[str]] = {
-    "arguments": {"diagnose.finding", "diagnose.verdict", "live"},
-    "callback": {"diagnose.finding", "live", "report.console", "run", "store.event_sink", "store.read"},
+    "recording.arguments": {"diagnose.finding", "diagnose.verdict", "watching.live"},
+    "callback": {"diagnose.finding", "report.console", "run", "store.event_sink", "store.read", "watching.live"},
     "cli": {"demo", "diagnose", "store", "watching"},
+    "comparing": {"run"},
     "inspection": {"report.findings", "report.notebook"},
-    "sweep": {"run"},
 }
 
 # The training half. All else is the analysis half, which runs where no framework is installed.
 NEEDS_KERAS = {
-    "framework", "optimizers", "statistics", "sites", "instrument", "census", "callback", "demo", "inspection",
+    "callback", "demo", "inspection", "instrument", "instrument.keras_border", "instrument.network_of",
+    "instrument.optimizers", "recording.kept_batches", "statistics",
 }  # fmt: skip
 FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
 

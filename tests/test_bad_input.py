@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from trainings import X, Y, compiled, mlp
 
-from gradscope import GradScope, arguments
+from gradscope import GradScope
 from gradscope.errors import ArgumentError, GradscopeError, ModelError, WriterError
+from gradscope.recording import arguments
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import gradscope
 from gradscope import GradScope, every, reasons
 from gradscope.errors import RunNotFoundError
 from gradscope.instrument.tensorflow.measure import Measurement
-from gradscope.sums import ActivationSums, BackwardSums, GradientSums, SoftmaxSums, UnitSums
+from gradscope.statistics.sums import ActivationSums, BackwardSums, GradientSums, SoftmaxSums, UnitSums
 
 STEPS = SAMPLES // 8  # an epoch
 

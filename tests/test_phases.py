@@ -134,7 +134,7 @@ def test_transfer_learning_is_one_run_with_two_phases(later: dict[str, int], in_
     assert shown(run) == expected(4)
     assert [(session.step, session.resumed) for session in run.sessions] == [(0, False), (2 * STEPS, True)]
     assert run.epochs["epoch"].tolist() == [0, 1, 2, 3]
-    assert {*run.activations["step"]} >= {*range(4 * STEPS)}  # and a census after the last
+    assert {*run.activations["step"]} >= {*range(4 * STEPS)}
     of_layer = run.gradients.groupby("layer", observed=True)["step"].agg(["min", "max", "nunique"])
     assert of_layer.loc["dense"].tolist() == [2 * STEPS, 4 * STEPS - 1, 2 * STEPS]
     assert of_layer.loc["dense_1"].tolist() == [0, 4 * STEPS - 1, 4 * STEPS]
@@ -215,7 +215,7 @@ def test_many_short_fits_are_recorded_as_one_long_one(
 
 
 def test_units_are_judged_over_fits_that_are_too_short_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(GradScope, "_take_census", lambda self: None)
+    monkeypatch.setattr(GradScope, "_take_final_pass", lambda self: None)
     x, y = np.tile(X, (8, 1)), np.tile(Y, 8)
     model, scope = compiled(mlp()), GradScope(schedule=1, quiet=True)
     for _ in range(4):

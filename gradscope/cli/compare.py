@@ -58,12 +58,12 @@ def compare(
       gradscope compare logs/main logs/branch --fail-on-gained high
       gradscope compare logs/a logs/b --json | jq '.findings[].finding.key'
     """
-    from gradscope import sweep
+    from gradscope import comparing
 
     runs = runs_at(paths)
     name = None if reference is None else runs.name_of(reference)
     try:
-        comparison = sweep.compare(runs, reference=name, ratio=ratio, difference=difference)
+        comparison = comparing.compare(runs, reference=name, ratio=ratio, difference=difference)
     except ArgumentError:
         if len(runs.places) - len(runs.left_out) < 2 <= len(runs.places):
             raise RunNotFoundError(" ".join(runs.left_out.values())) from None

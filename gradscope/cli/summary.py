@@ -81,8 +81,8 @@ def summary(
 
 
 def _show_sweep(runs: ManyRuns, sort: str | None, where: Sequence[str], show: Sequence[str], as_json: bool) -> int:
+    from gradscope.comparing import overview
     from gradscope.report.overview.selection import column_named, condition_of, ordered, selected
-    from gradscope.sweep import overview
 
     conditions = [condition_of(text) for text in where]
     sweep = dataclasses.replace(overview(runs), left_out=runs.left_out)

@@ -94,7 +94,7 @@ def _print_once(path: Path, show: Show, console: Console, *, as_json: bool) -> N
     from gradscope.report.terminal import WIDTH, print_text
     from gradscope.report.watch.live_view import live_view
     from gradscope.store.read import read_frames
-    from gradscope.watching import Watching, latest_run
+    from gradscope.watching.following import Watching, latest_run
 
     run, others = latest_run(path)
     watching = Watching(run)
@@ -151,7 +151,7 @@ def _watch(path: Path, show: Show, interval: float, console: Console) -> None:
 
 def _states(path: Path) -> Iterator[Watched]:
     """Yield what is known of the run that was begun last, anew each time when it is asked for."""
-    from gradscope.watching import SHARE, Watching, latest_run
+    from gradscope.watching.following import SHARE, Watching, latest_run
 
     watching, others, search_at = Watching(path), list[Path](), 0.0
     while True:

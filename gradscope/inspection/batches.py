@@ -10,8 +10,8 @@ from typing import Any
 from keras.src.trainers import data_adapters as _data_adapters
 
 from gradscope.errors import ArgumentError
-from gradscope.framework import keras
 from gradscope.inspection.dataset import first_elements
+from gradscope.instrument.keras_border import keras
 from gradscope.instrument.tensorflow.framework import tf
 
 _adapters: Any = _data_adapters  # Keras ships no types

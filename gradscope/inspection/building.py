@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-from gradscope.optimizers import optimizers
+from gradscope.instrument.optimizers import optimizers
 
 
 def build_ahead(model: Any, batch: Any) -> None:

@@ -10,12 +10,12 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from gradscope.framework import keras, snake_case
 from gradscope.inspection.rehearsal import Rehearsal
 from gradscope.inspection.subject import Input, Output, Subject
+from gradscope.instrument.keras_border import keras, snake_case
+from gradscope.instrument.network_of import from_logits, places
 from gradscope.instrument.tensorflow.framework import tf
 from gradscope.network import Layer, Network, Site
-from gradscope.sites import from_logits, places
 from gradscope.store.frames import Frames
 
 

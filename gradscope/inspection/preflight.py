@@ -14,7 +14,6 @@ from gradscope.diagnose.diagnosis import diagnose
 from gradscope.diagnose.discover import known_rules
 from gradscope.diagnose.finding import Finding, at_least, findings_frame
 from gradscope.errors import ArgumentError, ModelError
-from gradscope.framework import keras
 from gradscope.inspection import rehearsal as rehearsals
 from gradscope.inspection.batches import batch_size as checked_size
 from gradscope.inspection.batches import first_batches
@@ -28,6 +27,7 @@ from gradscope.inspection.checks.target_scale import target_scale
 from gradscope.inspection.description import described
 from gradscope.inspection.subject import Subject
 from gradscope.inspection.symmetry import alike_kernels
+from gradscope.instrument.keras_border import keras
 
 CHECKS: Final[tuple[Callable[[Subject], Iterable[Finding]], ...]] = (
     nonfinite_data,

@@ -13,16 +13,16 @@ from typing import Any
 import numpy as np
 
 from gradscope.errors import ModelError
-from gradscope.framework import keras
 from gradscope.inspection.batches import Batches
 from gradscope.inspection.building import build_ahead, unbuilt_parts
+from gradscope.instrument.keras_border import keras
+from gradscope.instrument.network_of import fingerprint
 from gradscope.instrument.tensorflow.framework import tf
 from gradscope.instrument.tensorflow.look import Look
 from gradscope.instrument.tensorflow.plan import UnobservableError
-from gradscope.journal import Journal
 from gradscope.network import Network
+from gradscope.recording.step_records import StepRecords
 from gradscope.records import FinalPass, NetworkChange, Record, Session, StepRecord
-from gradscope.sites import fingerprint
 from gradscope.store.frames import Frames, frames_of
 
 
@@ -123,9 +123,9 @@ def rehearse(model: Any, batches: Batches) -> Rehearsal:
 def _step_records(look: Look, elements: Sequence[Any]) -> list[StepRecord | FinalPass]:
     """Return records that all are of step 0, of which the last, the first batch's, counts."""
     norms = np.array([np.linalg.norm(np.asarray(v, np.float64)) for v in look.trained], np.float32)
-    journal = Journal(look.network, None)
+    made = StepRecords(look.network, None)
     records = [
-        journal.step_record(
+        made.step_record(
             look(batch, 0),
             step=0,
             epoch=0,
@@ -138,4 +138,4 @@ def _step_records(look: Look, elements: Sequence[Any]) -> list[StepRecord | Fina
         )
         for batch in reversed(elements)
     ]
-    return [*records, journal.final_pass([], step=0, epoch=0, wall_time=time.time())]
+    return [*records, made.final_pass([], step=0, epoch=0, wall_time=time.time())]

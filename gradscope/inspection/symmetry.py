@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradscope.inspection.subject import AlikeKernel
+from gradscope.instrument.network_of import own_variables, places, role, unit_axes
 from gradscope.instrument.tensorflow.framework import tf
 from gradscope.instrument.tensorflow.look import Look
 from gradscope.network import Network
-from gradscope.sites import own_variables, places, role, unit_axes
 
 
 @dataclass(frozen=True, slots=True)

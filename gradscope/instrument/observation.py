@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gradscope.sums import (
+from gradscope.statistics.sums import (
     ActivationSums,
     BackwardSums,
     GradientSums,

@@ -21,8 +21,9 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-from gradscope.framework import keras
 from gradscope.instrument.calls import Called, Followed, Returned, can_follow, followed, following
+from gradscope.instrument.keras_border import keras
+from gradscope.instrument.network_of import configuration
 from gradscope.instrument.notes import Application, Frame, GivenGradient, Loss, Notes
 from gradscope.instrument.recognition import (
     function_attributes,
@@ -33,7 +34,6 @@ from gradscope.instrument.recognition import (
     keras_name,
     owns_weights,
 )
-from gradscope.sites import configuration
 
 
 @dataclass(frozen=True, slots=True)

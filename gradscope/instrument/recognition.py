@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from gradscope.framework import keras, snake_case
+from gradscope.instrument.keras_border import keras, snake_case
 
 _ATTENTION_LAYERS = tuple(
     getattr(keras.layers, name)

@@ -13,8 +13,8 @@ from gradscope.errors import ShapeError
 from gradscope.statistics import sampling
 from gradscope.statistics.backend import Tensor, ops
 from gradscope.statistics.moments import count, moments, scaled_square_sum
+from gradscope.statistics.sums import ActivationSums, BackwardSums, Limits, SoftmaxSums, UnitSums
 from gradscope.statistics.tails import Count, Tails, counts, everywhere, tails
-from gradscope.sums import ActivationSums, BackwardSums, Limits, SoftmaxSums, UnitSums
 
 HISTOGRAM_LIMIT: Final = 1_024
 """At most so many values of a site leave the device for its histogram."""

@@ -22,8 +22,8 @@ from gradscope.statistics.activations import SiteSums, demand_shapes
 from gradscope.statistics.backend import Tensor, ops
 from gradscope.statistics.finite_gradients import finite_gradients_sums
 from gradscope.statistics.moments import power_of_two_below
+from gradscope.statistics.sums import ActivationSums, BackwardSums, GradientSums, Limits, UnitSums
 from gradscope.statistics.tails import Tails, tails
-from gradscope.sums import ActivationSums, BackwardSums, GradientSums, Limits, UnitSums
 
 _ROUNDING: Final = 1e-5  # of the squares about a rounded mean: what is left of fewer is the rounding of their sum
 

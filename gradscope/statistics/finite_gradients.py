@@ -15,7 +15,7 @@ import numpy as np
 from gradscope.statistics.backend import Tensor, ops
 from gradscope.statistics.gradients import FAN_IN_MINIMUM, Signs, fan_in_first, sign_shares, signs
 from gradscope.statistics.moments import SMALLEST_SAFE, power_of_two_below
-from gradscope.sums import GradientSums
+from gradscope.statistics.sums import GradientSums
 
 _SMALL: Final = 16_384
 """Gradients of units that are unknown, as a bias's, are laid end to end up to so many entries."""

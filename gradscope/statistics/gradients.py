@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from gradscope.errors import ShapeError
 from gradscope.statistics.backend import Tensor, ops
 from gradscope.statistics.moments import count, scaled_square_sum
-from gradscope.sums import GradientSums
+from gradscope.statistics.sums import GradientSums
 
 FAN_IN_MINIMUM: Final = 8
 """Below so many incoming weights the share of one sign is large by chance (ours: chance is ½ + 0.4/√fan-in)."""

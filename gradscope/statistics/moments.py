@@ -11,7 +11,7 @@ import math
 from typing import Final
 
 from gradscope.statistics.backend import Tensor, ops
-from gradscope.sums import Moments
+from gradscope.statistics.sums import Moments
 
 _EXPONENT_BITS: Final = 0x7F800000
 _SMALLEST_NORMAL: Final = 2.0**-126  # smaller ones are denormal, and flushed to zero on most devices

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from gradscope.statistics.backend import Tensor, ops
-from gradscope.sums import Limits
+from gradscope.statistics.sums import Limits
 
 
 class Tails(NamedTuple):

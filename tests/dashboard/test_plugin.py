@@ -11,8 +11,8 @@ import pytest
 import runs
 from dashboard.provider import MemoryProvider, Tab
 
-from gradscope.histogram import histogram
 from gradscope.network import Network
+from gradscope.recording.histogram import histogram
 from gradscope.records import FinalPass, FindingsNote, NetworkChange, Record, Session, StepRecord
 from gradscope.schema import ACTIVATIONS, UNITS
 from gradscope_dashboard import answers

@@ -19,7 +19,7 @@ from dashboard.server import Server, tensorboard, until
 
 import gradscope
 from gradscope import schema
-from gradscope.histogram import histogram
+from gradscope.recording.histogram import histogram
 from gradscope.records import FindingsNote, NetworkChange, Record, Session, StepRecord
 from gradscope.store.event_files import event_files
 from gradscope.store.event_sink import EventFileSink

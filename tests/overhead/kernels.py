@@ -25,7 +25,7 @@ from gradscope.activations.known import known_profile
 from gradscope.instrument.tensorflow.norms import norms_of_sums, square_sums
 from gradscope.statistics.finite import SiteTensors, finite_sites_sums
 from gradscope.statistics.finite_gradients import finite_gradients_sums
-from gradscope.sums import Limits, limits
+from gradscope.statistics.sums import Limits, limits
 
 L = keras.layers
 BATCH = 64

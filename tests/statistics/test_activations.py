@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradscope.errors import ShapeError
-from gradscope.rows import activation_row, mean_abs
+from gradscope.recording.table_rows import activation_row, mean_abs
 from gradscope.schema import ACTIVATIONS
 from gradscope.statistics.activations import activation_sums, backward_sums, softmax_sums, unit_sums
-from gradscope.sums import (
+from gradscope.statistics.sums import (
     ActivationSums,
     BackwardSums,
     Limits,

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradscope.errors import ShapeError
-from gradscope.rows import activation_row, gradient_row, mean_abs
+from gradscope.recording.table_rows import activation_row, gradient_row, mean_abs
 from gradscope.schema import ACTIVATIONS
 from gradscope.statistics.activations import SiteSums, site_sums
 from gradscope.statistics.finite import SiteTensors, finite_gradient_sums, finite_site_sums, finite_sites_sums
 from gradscope.statistics.gradients import gradient_sums
-from gradscope.sums import ActivationSums, BackwardSums, GradientSums, Host, Limits, UnitSums, decoded
+from gradscope.statistics.sums import ActivationSums, BackwardSums, GradientSums, Host, Limits, UnitSums, decoded
 
 INF, NAN = math.inf, math.nan
 TOLERANCE = 3e-6  # relative to the largest entry, as of the general kernels

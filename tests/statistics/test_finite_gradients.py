@@ -13,10 +13,10 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradscope.rows import gradient_row
+from gradscope.recording.table_rows import gradient_row
 from gradscope.statistics.finite_gradients import finite_gradients_sums
 from gradscope.statistics.gradients import gradient_sums
-from gradscope.sums import GradientSums, decoded
+from gradscope.statistics.sums import GradientSums, decoded
 
 TOLERANCE = 2e-6  # as of the general kernel
 Axes = tuple[int, ...] | None

@@ -18,7 +18,7 @@ from gradscope.statistics.finite import finite_gradient_sums, finite_site_sums
 from gradscope.statistics.finite_gradients import finite_gradients_sums
 from gradscope.statistics.gradients import gradient_sums, touched_row_sums
 from gradscope.statistics.moments import difference_norm, scaled_norm
-from gradscope.sums import Limits
+from gradscope.statistics.sums import Limits
 
 INF, NAN = float("inf"), float("nan")
 RELU = Limits(0.0, INF, 0.0, INF)

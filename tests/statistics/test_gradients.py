@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradscope.errors import ShapeError
-from gradscope.rows import gradient_row
+from gradscope.recording.table_rows import gradient_row
 from gradscope.schema import GRADIENTS
 from gradscope.statistics.gradients import gradient_sums, touched_row_sums
-from gradscope.sums import GradientSums, decoded
+from gradscope.statistics.sums import GradientSums, decoded
 
 INF, NAN = math.inf, math.nan
 DTYPES = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}

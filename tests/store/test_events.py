@@ -13,8 +13,8 @@ from tensorboard.compat.proto import event_pb2
 
 from gradscope import schema
 from gradscope.errors import RunFormatError, ShapeError
-from gradscope.histogram import histogram
 from gradscope.network import Network, Role, Site, Variable
+from gradscope.recording.histogram import histogram
 from gradscope.records import (
     Costs,
     EpochRecord,

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 from runs import COSTS, healthy, network
 
-from gradscope.histogram import histogram
 from gradscope.lossless_json import from_json, to_json
 from gradscope.network import Network, Site, Variable
+from gradscope.recording.histogram import histogram
 from gradscope.records import EpochRecord, FinalPass, NetworkChange, Record, Session, SessionEnd, StepRecord
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, UNITS, VERSION
 from gradscope.store.event_files import event_files

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from runs import BEGAN, network, numbers, session
 
-from gradscope.histogram import histogram
+from gradscope.recording.histogram import histogram
 from gradscope.records import NetworkChange, Record, StepRecord
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS
 from gradscope.store.event_files import event_files

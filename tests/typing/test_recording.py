@@ -6,7 +6,7 @@ from typing import assert_type
 import keras
 
 import gradscope
-from gradscope.schedule import Schedule
+from gradscope.recording.schedule import Schedule
 
 
 def test_the_callback_takes_what_the_readme_shows(tmp_path: Path) -> None:

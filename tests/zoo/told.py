@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from gradscope.diagnose.finding import Finding
-from gradscope.live import Live
 from gradscope.records import FindingsNote
 from gradscope.store.event_files import RecordReader, event_files
+from gradscope.watching.live import Live
 
 
 def told_live(directory: Path) -> list[Finding]:

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from gradscope.framework import keras
+from gradscope.instrument.keras_border import keras
 from gradscope.instrument.notes import Application, Frame, Notes
 from gradscope.instrument.recognition import is_attention
 from gradscope.instrument.tensorflow.effects import called

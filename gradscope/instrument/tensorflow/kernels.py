@@ -9,7 +9,7 @@ from typing import Any
 from gradscope.instrument.tensorflow.framework import tf
 from gradscope.instrument.tensorflow.sharing import of_any_size
 from gradscope.statistics.activations import SiteSums, backward_sums, site_sums
-from gradscope.sums import BackwardSums
+from gradscope.statistics.sums import BackwardSums
 
 
 def packed(kernel: Callable[..., SiteSums]) -> Callable[..., tuple[Any, Any]]:

@@ -19,19 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradscope import reasons
-from gradscope.framework import keras
-from gradscope.instrument.notes import Application, Frame, GivenGradient, Notes
-from gradscope.instrument.observation import Clipping, Observation, SiteObservation
-from gradscope.instrument.recognition import is_attention, is_recurrent
-from gradscope.instrument.tensorflow.framework import tf, values_of
-from gradscope.instrument.tensorflow.graph_functions import basic_functions, graph_functions, nested_functions
-from gradscope.instrument.tensorflow.grappler import as_written
-from gradscope.instrument.tensorflow.kernels import filled, packed, reshaping_sums, stacked, unit_matrix
-from gradscope.instrument.tensorflow.profiles import Profiles
-from gradscope.instrument.tensorflow.sharing import shared
-from gradscope.network import NotMeasured, Site, Variable
-from gradscope.optimizers import inner
-from gradscope.sites import (
+from gradscope.instrument.keras_border import keras
+from gradscope.instrument.network_of import (
     LayerFilter,
     Place,
     clipping_of,
@@ -42,11 +31,22 @@ from gradscope.sites import (
     selected,
     unit_axes,
 )
+from gradscope.instrument.notes import Application, Frame, GivenGradient, Notes
+from gradscope.instrument.observation import Clipping, Observation, SiteObservation
+from gradscope.instrument.optimizers import inner
+from gradscope.instrument.recognition import is_attention, is_recurrent
+from gradscope.instrument.tensorflow.framework import tf, values_of
+from gradscope.instrument.tensorflow.graph_functions import basic_functions, graph_functions, nested_functions
+from gradscope.instrument.tensorflow.grappler import as_written
+from gradscope.instrument.tensorflow.kernels import filled, packed, reshaping_sums, stacked, unit_matrix
+from gradscope.instrument.tensorflow.profiles import Profiles
+from gradscope.instrument.tensorflow.sharing import shared
+from gradscope.network import NotMeasured, Site, Variable
 from gradscope.statistics.activations import histogram_sample, site_sums, softmax_sums
 from gradscope.statistics.finite import SiteTensors, finite_sites_sums
 from gradscope.statistics.finite_gradients import finite_gradients_sums
 from gradscope.statistics.gradients import gradient_sums, touched_row_sums
-from gradscope.sums import (
+from gradscope.statistics.sums import (
     ActivationSums,
     BackwardSums,
     GradientSums,

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from gradscope import reasons
 from gradscope.errors import ModelError
+from gradscope.instrument.network_of import LayerFilter
 from gradscope.instrument.notes import Notes
 from gradscope.instrument.tensorflow.copies import Copies, equal_bits, perturbed
 from gradscope.instrument.tensorflow.definitions import Extended, UnreachableError, reachable
@@ -25,7 +26,6 @@ from gradscope.instrument.tensorflow.measure import Measurement, NotedGraph
 from gradscope.instrument.tensorflow.norms import Updates
 from gradscope.instrument.tensorflow.watching import notes_of
 from gradscope.network import NotMeasured
-from gradscope.sites import LayerFilter
 
 Mode = Literal["untried", "inline", "observe"]
 

@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 
 from gradscope import reasons
 from gradscope.errors import ModelError
+from gradscope.instrument.network_of import LayerFilter, places
 from gradscope.instrument.notes import Notes
 from gradscope.instrument.observation import Observation
+from gradscope.instrument.optimizers import optimizers
 from gradscope.instrument.python_state import unchanged
 from gradscope.instrument.tensorflow import watching
 from gradscope.instrument.tensorflow.copies import perturbed
@@ -34,8 +36,6 @@ from gradscope.instrument.tensorflow.measure import Measurement, NotedGraph, Set
 from gradscope.instrument.tensorflow.norms import Updates
 from gradscope.instrument.tensorflow.plan import Plan, UnobservableError, is_training_step, own_iterators
 from gradscope.network import Network
-from gradscope.optimizers import optimizers
-from gradscope.sites import LayerFilter, places
 
 _TRIED_AGAIN = (2, 10, 100, 1_000)
 """Records at which the inline function is tried again: what holds at one step may fail at another."""

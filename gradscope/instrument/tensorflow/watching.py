@@ -19,7 +19,8 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from gradscope.framework import keras
+from gradscope.instrument.keras_border import keras
+from gradscope.instrument.network_of import places
 from gradscope.instrument.notes import InnerCall, Notes
 from gradscope.instrument.observers import ChokePoint, observers, replaced, with_pre_activations
 from gradscope.instrument.tensorflow.framework import (
@@ -33,7 +34,6 @@ from gradscope.instrument.tensorflow.framework import (
     tf,
     without_operation_callbacks,
 )
-from gradscope.sites import places
 
 _NOTES = "_gradscope_notes"
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gradscope import figures
-from gradscope.histogram import histogram
+from gradscope.recording.histogram import histogram
 from gradscope.report.figures.distributions import rebinned
 from gradscope.store.read import frames_of
 

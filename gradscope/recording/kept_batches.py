@@ -1,4 +1,4 @@
-"""Census: batches kept from the beginning of a training, to be looked at once more when it has ended.
+"""KeptBatches: batches kept from the beginning of a training, to be looked at once more when it has ended.
 
 Units are judged over at least 1,000 positions. A short training may record fewer, and one of which few steps are
 recorded has them from weights of long ago; its first batches, run once more under the final weights, say how it ended.
@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from gradscope.framework import keras
+from gradscope.instrument.keras_border import keras
 
 SAMPLES = 1_000
 BYTES = 64 * 2**20
 
 
-class Census:
+class KeptBatches:
     """Keeps batches until they are enough, or too large to be kept."""
 
     def __init__(self) -> None:

@@ -8,11 +8,11 @@ import time
 from gradscope.records import Costs
 
 _SMOOTHING = 0.2  # of a new record's cost in the expected cost of the next
-_ACCOUNTS = {"early": "early", "each_epoch": "each_epoch", "setup": "setup"}  # all other reasons are running
+_PARTS = {"early": "early", "each_epoch": "each_epoch", "setup": "setup"}  # all other reasons are running
 
 
-class Accounts:
-    """The accounts of one training, begun when they are made."""
+class RunningCosts:
+    """The costs of one training, begun when they are made."""
 
     def __init__(self) -> None:
         self._begun = time.perf_counter()  # moved on by whatever is not the training's own
@@ -41,7 +41,7 @@ class Accounts:
 
     def charge(self, reason: str, seconds: float, *, is_record: bool) -> None:
         """Charge ``seconds`` to ``reason``: ``setup``, or why the schedule recorded the step."""
-        self.seconds[_ACCOUNTS.get(reason, "running")] += seconds
+        self.seconds[_PARTS.get(reason, "running")] += seconds
         self._begun += seconds
         if is_record:
             self.record_count += 1

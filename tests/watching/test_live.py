@@ -19,10 +19,10 @@ from trainings import X, Y, compiled, fitted, mlp, state
 
 from gradscope import Evidence, Finding, GradScope, Run
 from gradscope.diagnose.finding import Severity
-from gradscope.live import FIRST, FREE_SECONDS, LATEST, UNIT_TABLES, Live, OnFinding, Window, print_live
 from gradscope.lossless_json import to_json
 from gradscope.records import EpochRecord, FindingsNote, Record, StepRecord
 from gradscope.store.read import Frames, frames_of
+from gradscope.watching.live import FIRST, FREE_SECONDS, LATEST, UNIT_TABLES, Live, OnFinding, Window, print_live
 
 
 def rising(frames: Frames) -> Iterator[Finding]:

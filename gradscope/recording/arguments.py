@@ -13,7 +13,7 @@ from gradscope.nearest import nearest, question
 
 if TYPE_CHECKING:
     from gradscope.diagnose.finding import Severity
-    from gradscope.live import OnFinding
+    from gradscope.watching.live import OnFinding
 
 
 def log_dir(value: str | PathLike[str] | None) -> Path | None:

@@ -8,8 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradscope.errors import ArgumentError
-from gradscope.occasions import NO_REST
-from gradscope.schedule import (
+from gradscope.recording.schedule import (
     MOST_RECORDS,
     REASONS,
     Moment,
@@ -23,6 +22,7 @@ from gradscope.schedule import (
     loss_jump,
     thinned,
 )
+from gradscope.recording.triggers import NO_REST
 
 BEGINNING = Moment(0, 0, 0, True, math.nan, 0.0, 0.0, 0.0, 0.0, math.nan, 0)
 

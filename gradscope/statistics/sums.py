@@ -2,7 +2,7 @@
 
 A kernel fills one of these tuples with float32 tensors; the host holds the same tuple in float64. Counts add up,
 moments merge by Chan's formula, extremes and flags by minimum and maximum, so that the parts of a batch, several
-batches and several replicas give the numbers of the whole. Ratios are taken last: see `gradscope.rows`.
+batches and several replicas give the numbers of the whole. Ratios are taken last: see `gradscope.recording.table_rows`.
 
 Moments and squares travel divided by a ``scale``, a power of two near the largest entry: float32 squares of 1e-25
 vanish and of 1e20 overflow. In float64 no square of a float32 does either, so a merge needs no scale: it leaves 1.

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradscope.schema import ACTIVATIONS, GRADIENTS, Table
-from gradscope.sums import (
+from gradscope.statistics.sums import (
     ActivationSums,
     BackwardSums,
     GradientSums,
@@ -44,8 +44,8 @@ def activation_row(
         units: Its sums by unit, for the spread over samples and the dormant units.
         backward: The sums of its backward signal.
         softmax: The sums of its probabilities.
-        dead_unit_fraction: From `gradscope.windows`.
-        stuck_unit_fraction: From `gradscope.windows`.
+        dead_unit_fraction: From `gradscope.recording.unit_windows`.
+        stuck_unit_fraction: From `gradscope.recording.unit_windows`.
 
     Returns:
         Float32, shape ``(len(ACTIVATIONS.statistics),)``, in the order of the schema.

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import ArrayLike
 
 from gradscope.network import Profile
-from gradscope.rows import (
+from gradscope.recording.table_rows import (
     activation_row,
     backward_rms,
     dormant_unit_fraction,
@@ -24,7 +24,7 @@ from gradscope.rows import (
     sample_std,
 )
 from gradscope.schema import ACTIVATIONS, GRADIENTS
-from gradscope.sums import (
+from gradscope.statistics.sums import (
     ActivationSums,
     BackwardSums,
     GradientSums,
@@ -196,5 +196,6 @@ def test_limits_are_those_of_the_profile_and_unknown_where_there_is_no_slope_at_
 
 
 def test_sums_and_windows_load_no_framework() -> None:
-    program = "import sys, gradscope.sums, gradscope.windows; assert not {'keras', 'tensorflow'} & set(sys.modules)"
+    modules = "gradscope.statistics.sums, gradscope.recording.unit_windows"
+    program = f"import sys, {modules}; assert not {{'keras', 'tensorflow'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", program], check=True)

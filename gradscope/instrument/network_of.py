@@ -20,10 +20,10 @@ from typing import Any, cast  # Keras ships no types: its layers, models and opt
 
 from gradscope._version import __version__
 from gradscope.errors import ArgumentError
-from gradscope.framework import keras, snake_case
+from gradscope.instrument.keras_border import keras, snake_case
+from gradscope.instrument.optimizers import inner, optimizers
 from gradscope.nearest import nearest
 from gradscope.network import Compiled, Layer, Network, NotMeasured, Role, Site, Variable
-from gradscope.optimizers import inner, optimizers
 
 LayerFilter = Sequence[str] | Callable[[str], bool]
 

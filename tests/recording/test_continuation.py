@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from runs import BEGAN, COSTS, network
 
-from gradscope.continuation import Beginning, Trail, beginning, is_same_model, leave_trail, trail_of
+from gradscope.recording.continuation import Beginning, Trail, beginning, is_same_model, leave_trail, trail_of
 from gradscope.records import EpochRecord, NetworkChange, Record, Session, StepRecord
 from gradscope.store.sink import Previous, previous_of
 

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from gradscope.histogram import histogram
+from gradscope.recording.histogram import histogram
 
 floats = st.floats(width=32)
 

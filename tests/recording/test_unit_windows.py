@@ -11,11 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gradscope.errors import ArgumentError
-from gradscope.schema import UNITS
-from gradscope.sums import Host, UnitSums, decoded
-from gradscope.windows import (
-    Observation,
-    State,
+from gradscope.recording.unit_windows import (
+    UnitsSeen,
+    WindowState,
     confirmed,
     dead,
     dead_unit_fraction,
@@ -27,6 +25,8 @@ from gradscope.windows import (
     unit_rows,
     update,
 )
+from gradscope.schema import UNITS
+from gradscope.statistics.sums import Host, UnitSums, decoded
 
 UNIT_COUNT = 3
 
@@ -42,7 +42,7 @@ class Seen(NamedTuple):
     backward: np.ndarray | None
 
 
-def observation(seen: Seen) -> Observation:
+def observation(seen: Seen) -> UnitsSeen:
     nan = np.full(seen.a.shape[1], math.nan)
     rows = np.full(seen.a.shape[1], float(len(seen.a)))
     units = UnitSums(
@@ -62,10 +62,10 @@ def observation(seen: Seen) -> Observation:
         m2=nan,
         abs_sum=np.abs(seen.a).sum(axis=0),
     )
-    return Observation(seen.step, seen.samples, units)
+    return UnitsSeen(seen.step, seen.samples, units)
 
 
-def after(records: list[Seen]) -> State:
+def after(records: list[Seen]) -> WindowState:
     state = init()
     for record in records:
         state = update(state, observation(record))
@@ -190,10 +190,10 @@ def test_a_unit_in_the_high_tail_everywhere_is_stuck_but_not_dead_and_one_that_c
     np.testing.assert_array_equal(stuck(state), [True, True, False])
 
 
-def test_a_census_completes_the_window_and_leaves_the_confirmation_to_the_training() -> None:
-    census = [constant(4, [-1.0], backward=None)] * 3
-    assert confirmed(after([constant(3, [-1.0]), constant(4, [-1.0]), *census])) == [1.0]
-    assert confirmed(after([constant(3, [-1.0]), constant(4, [-1.0], backward=0.5), *census])) == [0.0]
+def test_the_final_pass_completes_the_window_and_leaves_the_confirmation_to_the_training() -> None:
+    final_pass = [constant(4, [-1.0], backward=None)] * 3
+    assert confirmed(after([constant(3, [-1.0]), constant(4, [-1.0]), *final_pass])) == [1.0]
+    assert confirmed(after([constant(3, [-1.0]), constant(4, [-1.0], backward=0.5), *final_pass])) == [0.0]
     assert np.isnan(confirmed(after([constant(4, [-1.0], backward=None)] * 5))).all()
 
 
@@ -231,8 +231,8 @@ def test_without_a_profile_nothing_is_said_and_without_a_tail_nothing_is_dead() 
 
     unknown, no_tail = init(), init()
     for step in range(5):
-        unknown = update(unknown, Observation(step, 500, units(math.nan)))
-        no_tail = update(no_tail, Observation(step, 500, units(0.0)))
+        unknown = update(unknown, UnitsSeen(step, 500, units(math.nan)))
+        no_tail = update(no_tail, UnitsSeen(step, 500, units(0.0)))
     assert math.isnan(dead_unit_fraction(unknown))
     assert math.isnan(stuck_unit_fraction(unknown))
     assert take_changes(unknown)[1].shape == (0, len(UNITS.statistics))

@@ -1,7 +1,7 @@
 """Occasions: the reasons for which a step may be recorded, each deciding by itself.
 
 Each is a frozen value; what it has seen is a memory, and ``update`` makes the next one from a `Moment`: what is known
-as a batch begins, clock included. `gradscope.schedule` joins them. All of it is ours.
+as a batch begins, clock included. `gradscope.recording.schedule` joins them. All of it is ours.
 
 A small network trains a batch in less than a millisecond. So that asking costs nothing there, each also says how long
 it need not be asked: until a step, until some seconds, or until a loss that might be a jump.
@@ -260,7 +260,7 @@ class LossJump:
         return f"loss_jump({self.share:g})"
 
 
-Rule: TypeAlias = Early | EachEpoch | Every | Budget | LossJump
+Trigger: TypeAlias = Early | EachEpoch | Every | Budget | LossJump
 
 
 def _slid(

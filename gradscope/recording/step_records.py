@@ -1,4 +1,4 @@
-"""Journal: turns what recorded steps delivered into records, remembering what spans several of them.
+"""StepRecords: turns what recorded steps delivered into records, remembering what spans several of them.
 
 That is, for each site, the window in which its units are judged; the labels seen, for the baseline loss; and how many
 histograms were written.
@@ -12,19 +12,19 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gradscope import baseline, windows
-from gradscope.histogram import histogram
 from gradscope.instrument.observation import Clipping, Observation, SiteObservation
 from gradscope.network import Network
+from gradscope.recording import baseline_loss, unit_windows
+from gradscope.recording.histogram import histogram
+from gradscope.recording.table_rows import activation_row, global_norm, gradient_norm, gradient_row
 from gradscope.records import FinalPass, StepRecord
-from gradscope.rows import activation_row, global_norm, gradient_norm, gradient_row
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, Table
-from gradscope.sums import GradientSums, Host
+from gradscope.statistics.sums import GradientSums, Host
 
 HISTOGRAMS_AN_INTERVAL = 20  # then the interval doubles: 200 histograms reach over 20,000 records
 
 
-class Journal:
+class StepRecords:
     """Makes the records of one training of one network.
 
     Args:
@@ -32,9 +32,9 @@ class Journal:
         baseline_state: What the labels of this loss are gathered in; None where no baseline is known.
     """
 
-    def __init__(self, network: Network, baseline_state: baseline.BaselineState | None) -> None:
+    def __init__(self, network: Network, baseline_state: baseline_loss.BaselineState | None) -> None:
         self.network = network
-        self._windows = [windows.init() for _ in network.sites]
+        self._windows = [unit_windows.init() for _ in network.sites]
         self._baseline = baseline_state
         self._histogram_count = 0
         self._next_histogram = 0
@@ -55,7 +55,9 @@ class Journal:
     @property
     def windows_complete(self) -> bool:
         """Whether every site whose units can be judged has seen enough to judge them."""
-        return all(windows.is_complete(state) for state in self._windows if state.window or self._record_count == 0)
+        return all(
+            unit_windows.is_complete(state) for state in self._windows if state.window or self._record_count == 0
+        )
 
     def windows_are_of(self, step: int) -> bool:
         """Whether the windows show the units as they are at ``step``: none reaches much further back than it must.
@@ -73,7 +75,7 @@ class Journal:
     def see_labels(self, y: ArrayLike, sample_weight: ArrayLike | None) -> None:
         """Take a batch's labels into the baseline."""
         if self._baseline is not None:
-            self._baseline = baseline.update(self._baseline, y, sample_weight)
+            self._baseline = baseline_loss.update(self._baseline, y, sample_weight)
 
     def step_record(
         self,
@@ -111,7 +113,7 @@ class Journal:
         finite = all(gradient.nonfinite_count == 0 for gradient in gradients)
         values = {
             "loss": loss if math.isnan(observation.loss) else observation.loss,
-            "baseline_loss": math.nan if self._baseline is None else baseline.baseline_loss(self._baseline),
+            "baseline_loss": math.nan if self._baseline is None else baseline_loss.baseline_loss(self._baseline),
             "learning_rate": observation.learning_rate,
             "global_norm": global_norm(gradients),
             "loss_scale": observation.loss_scale,
@@ -164,8 +166,8 @@ class Journal:
     def _observe_units(self, sites: Sequence[SiteObservation], step: int, samples: int) -> None:
         for index, site in enumerate(sites):
             if site.units is not None:
-                seen = windows.Observation(step, samples, site.units)
-                self._windows[index] = windows.update(self._windows[index], seen)
+                seen = unit_windows.UnitsSeen(step, samples, site.units)
+                self._windows[index] = unit_windows.update(self._windows[index], seen)
 
     def _activation_table(self, sites: Sequence[SiteObservation]) -> NDArray[np.float32]:
         return _array(
@@ -176,8 +178,8 @@ class Journal:
                     units=site.units,
                     backward=site.backward,
                     softmax=site.softmax,
-                    dead_unit_fraction=windows.dead_unit_fraction(window),
-                    stuck_unit_fraction=windows.stuck_unit_fraction(window),
+                    dead_unit_fraction=unit_windows.dead_unit_fraction(window),
+                    stuck_unit_fraction=unit_windows.stuck_unit_fraction(window),
                 )
                 for site, window in zip(sites, self._windows, strict=True)
             ),
@@ -186,7 +188,7 @@ class Journal:
     def _unit_table(self) -> NDArray[np.float64] | None:
         parts: list[NDArray[np.float64]] = []
         for index, window in enumerate(self._windows):
-            self._windows[index], rows = windows.take_changes(window)
+            self._windows[index], rows = unit_windows.take_changes(window)
             parts.append(np.column_stack([np.full(len(rows), float(index)), rows]))
         changed = np.concatenate(parts) if parts else np.empty((0, 0))
         return changed if len(changed) else None

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Final
 
 from gradscope.diagnose.diagnosis import diagnose
-from gradscope.live import Window
 from gradscope.records import EpochRecord, Record, Session, SessionEnd, StepRecord
 from gradscope.report.summary import Summary, summarise
 from gradscope.report.watch.history import History
@@ -23,6 +22,7 @@ from gradscope.report.watch.live_view import Phase, Watched
 from gradscope.store.event_files import FOLDER, begun_at, event_files, run_directories, run_name
 from gradscope.store.follow import Following, read_on
 from gradscope.store.read import frames_of
+from gradscope.watching.live import Window
 
 SHARE: Final = 0.05
 """Share of the time that looking for findings may take."""

@@ -1,7 +1,8 @@
 """When is a step recorded?
 
-A schedule is a frozen value. What it has seen is a `State`, and `update` makes the next one from a `Moment`: what is
-known as a batch begins, clock included. Schedules are joined by ``|``: due if any of them is due. All of it is ours.
+A schedule is a frozen value. What it has seen is a `ScheduleState`, and `update` makes the next one from a `Moment`:
+what is known as a batch begins, clock included. Schedules are joined by ``|``: due if any of them is due. All of it is
+ours.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from numbers import Integral, Real
 from typing import Final, NamedTuple
 
 from gradscope.errors import ArgumentError
-from gradscope.occasions import (
+from gradscope.recording.triggers import (
     Budget,
     EachEpoch,
     Early,
@@ -20,7 +21,7 @@ from gradscope.occasions import (
     Memory,
     Moment,
     Rest,
-    Rule,
+    Trigger,
     geometric_offsets,
     shortest,
 )
@@ -32,7 +33,7 @@ MOST_RECORDS: Final = 20_000
 """Full records that a run keeps."""
 
 
-class State(NamedTuple):
+class ScheduleState(NamedTuple):
     """What a schedule has seen, and what it says of the latest moment.
 
     Attributes:
@@ -65,14 +66,14 @@ class Schedule:
         'early'
     """
 
-    rules: tuple[Rule, ...]
+    rules: tuple[Trigger, ...]
     most: int | None = None
 
-    def init(self) -> State:
+    def init(self) -> ScheduleState:
         """Return the state before the first moment."""
-        return State(False, "", tuple(rule.init() for rule in self.rules), 0)
+        return ScheduleState(False, "", tuple(rule.init() for rule in self.rules), 0)
 
-    def update(self, state: State, moment: Moment) -> State:
+    def update(self, state: ScheduleState, moment: Moment) -> ScheduleState:
         """Return the state after ``moment``; to be called in order, for each batch that does not begin in a `rest`."""
         memories: list[Memory] = []
         reason = last = ""
@@ -83,15 +84,15 @@ class Schedule:
                 last = rule.reason
                 reason = reason or last
         if not reason:
-            return State(False, "", tuple(memories), state.due_count)
+            return ScheduleState(False, "", tuple(memories), state.due_count)
         due_count = state.due_count + 1
         if self.most is not None and not _is_kept(due_count, moment.record_count, self.most):
             # An explosion is recorded even where the run has become sparse, as long as there is room at all.
             is_explosion = last == "loss_jump" and moment.record_count < self.most
             reason = last if is_explosion else ""
-        return State(reason != "", reason, tuple(memories), due_count)
+        return ScheduleState(reason != "", reason, tuple(memories), due_count)
 
-    def rest(self, state: State, moment: Moment) -> Rest:
+    def rest(self, state: ScheduleState, moment: Moment) -> Rest:
         """Return how long nothing is due after ``moment``, given the state after it and no record meanwhile."""
         return shortest([rule.rest(memory, moment) for rule, memory in zip(self.rules, state.memories, strict=True)])
 
@@ -226,7 +227,7 @@ schedule=100.
     return thinned(schedule, MOST_RECORDS if schedule.most is None else min(schedule.most, MOST_RECORDS))
 
 
-def _limited(rule: Rule, share: float) -> Rule:
+def _limited(rule: Trigger, share: float) -> Trigger:
     if isinstance(rule, Early):
         return rule
     return replace(rule, share=share if rule.share is None else min(share, rule.share))

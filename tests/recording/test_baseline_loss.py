@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from gradscope.baseline import BaselineState, baseline_loss, init, kind_of, update
+from gradscope.recording.baseline_loss import BaselineState, baseline_loss, init, kind_of, update
 
 RNG = np.random.default_rng(7)
 MINIMISER_TOLERANCE = 2e-5  # Keras sums in float32

@@ -7,11 +7,11 @@ import time
 
 import pytest
 
-from gradscope.accounts import Accounts
+from gradscope.recording.costs import RunningCosts
 
 
 def test_recording_is_charged_to_its_reason_and_to_no_other() -> None:
-    accounts = Accounts()
+    accounts = RunningCosts()
     for reason, seconds in (("setup", 8.0), ("early", 1.0), ("each_epoch", 2.0), ("budget", 3.0), ("every", 4.0)):
         accounts.charge(reason, seconds, is_record=True)
     costs = accounts.costs
@@ -23,7 +23,7 @@ def test_recording_is_charged_to_its_reason_and_to_no_other() -> None:
 
 
 def test_the_expected_cost_of_a_record_leaves_set_up_out_and_follows_slowly() -> None:
-    accounts = Accounts()
+    accounts = RunningCosts()
     accounts.charge("setup", 100.0, is_record=True)
     assert math.isnan(accounts.record_seconds)
     accounts.charge("early", 2.0, is_record=True)
@@ -37,7 +37,7 @@ def test_the_expected_cost_of_a_record_leaves_set_up_out_and_follows_slowly() ->
 
 def test_the_training_s_own_seconds_leave_recording_and_validation_out() -> None:
     begun = time.perf_counter()
-    accounts = Accounts()
+    accounts = RunningCosts()
     time.sleep(0.02)
     accounts.pause()
     time.sleep(0.05)
@@ -51,6 +51,6 @@ def test_the_training_s_own_seconds_leave_recording_and_validation_out() -> None
 
 
 def test_an_end_without_a_beginning_changes_nothing() -> None:
-    accounts = Accounts()
+    accounts = RunningCosts()
     accounts.resume()
     assert 0 <= accounts.training_seconds < 1

@@ -1,4 +1,4 @@
-"""The journal: one record a step, and what spans several of them."""
+"""One record a step, and what spans several of them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from runs import network
 
-from gradscope import baseline
 from gradscope.instrument.observation import Clipping, Observation, SiteObservation
-from gradscope.journal import HISTOGRAMS_AN_INTERVAL, Journal
+from gradscope.recording import baseline_loss
+from gradscope.recording.step_records import HISTOGRAMS_AN_INTERVAL, StepRecords
 from gradscope.records import StepRecord
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS
-from gradscope.sums import ActivationSums, GradientSums, UnitSums, decoded
+from gradscope.statistics.sums import ActivationSums, GradientSums, UnitSums, decoded
 
 NETWORK = network("relu", ["dense", "out"])
 NETWORK = dataclasses.replace(NETWORK, sites=NETWORK.sites[:1], variables=NETWORK.variables[:1])
@@ -50,8 +50,8 @@ def observation(**changes: Any) -> Observation:
     return dataclasses.replace(seen, **changes)
 
 
-def record(journal: Journal, seen: Observation, step: int = 0, *, epoch: int = 0, loss: float = 2.0) -> StepRecord:
-    return journal.step_record(
+def record(made: StepRecords, seen: Observation, step: int = 0, *, epoch: int = 0, loss: float = 2.0) -> StepRecord:
+    return made.step_record(
         seen,
         step=step,
         epoch=epoch,
@@ -70,7 +70,7 @@ def steps(row: StepRecord) -> dict[str, float]:
 
 
 def test_a_record_holds_the_step_the_sites_and_the_gradients() -> None:
-    row = record(Journal(NETWORK, None), observation(), step=7, epoch=1)
+    row = record(StepRecords(NETWORK, None), observation(), step=7, epoch=1)
     assert (row.step, row.epoch) == (7, 1)
     values = steps(row)
     assert math.isnan(values.pop("baseline_loss"))
@@ -93,11 +93,11 @@ def test_a_record_holds_the_step_the_sites_and_the_gradients() -> None:
 
 
 def test_a_loss_that_the_step_did_not_show_is_the_one_of_the_progress_bar() -> None:
-    assert steps(record(Journal(NETWORK, None), observation(loss=math.nan), loss=2.0))["loss"] == 2.0
+    assert steps(record(StepRecords(NETWORK, None), observation(loss=math.nan), loss=2.0))["loss"] == 2.0
 
 
 def test_a_variable_without_gradient_is_not_connected_and_has_no_norm() -> None:
-    row = record(Journal(NETWORK, None), observation(gradients=(None,)))
+    row = record(StepRecords(NETWORK, None), observation(gradients=(None,)))
     assert row.gradients is not None
     gradients = dict(zip(GRADIENTS.statistic_names, row.gradients[0].tolist(), strict=True))
     assert gradients["connected"] == 0.0
@@ -123,43 +123,43 @@ def test_clipped_says_whether_the_optimizer_shortens_a_gradient(
     seen = observation()
     clips = (Clipping(clipping, tuple(range(len(seen.gradients))), accumulation > 1),) if clipping else ()
     seen = dataclasses.replace(seen, clipping=clips)
-    np.testing.assert_equal(steps(record(Journal(NETWORK, None), seen))["clipped"], clipped)
+    np.testing.assert_equal(steps(record(StepRecords(NETWORK, None), seen))["clipped"], clipped)
 
 
 def test_what_one_optimizer_clips_is_told_by_the_gradients_that_it_was_given() -> None:
     seen = observation()
     others = dataclasses.replace(seen, clipping=(Clipping({"clipnorm": 1e-9}, (), False),))
-    assert steps(record(Journal(NETWORK, None), others))["clipped"] == 0.0
+    assert steps(record(StepRecords(NETWORK, None), others))["clipped"] == 0.0
 
 
 @pytest.mark.parametrize(("skips", "nonfinite", "skipped"), [(True, 1, 1.0), (True, 0, 0.0), (False, 1, 0.0)])
 def test_only_an_optimizer_with_a_loss_scale_drops_a_step(skips: bool, nonfinite: int, skipped: float) -> None:
     seen = observation(skips=skips, gradients=(gradient(9.0, nonfinite=nonfinite),))
-    assert steps(record(Journal(NETWORK, None), seen))["skipped"] == skipped
+    assert steps(record(StepRecords(NETWORK, None), seen))["skipped"] == skipped
 
 
 def test_the_baseline_follows_the_labels_seen() -> None:
-    kind = baseline.kind_of("mean_squared_error")
+    kind = baseline_loss.kind_of("mean_squared_error")
     assert kind is not None
-    journal = Journal(NETWORK, baseline.init(kind, 0.0, None))
-    journal.see_labels(np.array([1.0, 3.0]), None)
-    assert steps(record(journal, observation()))["baseline_loss"] == 1.0
+    made = StepRecords(NETWORK, baseline_loss.init(kind, 0.0, None))
+    made.see_labels(np.array([1.0, 3.0]), None)
+    assert steps(record(made, observation()))["baseline_loss"] == 1.0
 
 
 def test_units_are_written_at_most_once_an_epoch_and_only_those_that_changed() -> None:
-    journal = Journal(NETWORK, None)
-    rows = [record(journal, observation(), step, epoch=step // 12) for step in range(24)]
+    made = StepRecords(NETWORK, None)
+    rows = [record(made, observation(), step, epoch=step // 12) for step in range(24)]
     assert [row.step for row in rows if row.units is not None] == [12]
     (units,) = [row.units for row in rows if row.units is not None]
     assert units[:, 1].tolist() == [0.0], "the other lives, as every unit does until more is known"
 
 
 def test_a_final_pass_judges_units_too() -> None:
-    journal = Journal(NETWORK, None)
-    record(journal, observation())
-    assert not journal.windows_complete
-    last = journal.final_pass([observation()] * 9, step=1, epoch=0, wall_time=0.0)
-    assert journal.windows_complete
+    made = StepRecords(NETWORK, None)
+    record(made, observation())
+    assert not made.windows_complete
+    last = made.final_pass([observation()] * 9, step=1, epoch=0, wall_time=0.0)
+    assert made.windows_complete
     assert last.activations is not None
     row = dict(zip(ACTIVATIONS.statistic_names, last.activations[0].tolist(), strict=True))
     assert row["dead_unit_fraction"] == 0.5
@@ -167,29 +167,29 @@ def test_a_final_pass_judges_units_too() -> None:
 
 
 def test_windows_are_of_a_step_that_lies_not_far_behind_them() -> None:
-    journal = Journal(NETWORK, None)
+    made = StepRecords(NETWORK, None)
     for step in range(0, 100, 2):
-        record(journal, observation(), step)
-    assert journal.windows_complete
-    assert journal.windows_are_of(99)
-    assert not journal.windows_are_of(500)
+        record(made, observation(), step)
+    assert made.windows_complete
+    assert made.windows_are_of(99)
+    assert not made.windows_are_of(500)
 
 
 def test_a_final_pass_over_no_batch_holds_no_activations() -> None:
-    journal = Journal(NETWORK, None)
-    record(journal, observation())
-    last = journal.final_pass([], step=1, epoch=0, wall_time=0.0)
+    made = StepRecords(NETWORK, None)
+    record(made, observation())
+    last = made.final_pass([], step=1, epoch=0, wall_time=0.0)
     assert last.activations is None
 
 
 def test_histograms_thin_out_as_records_go_on() -> None:
-    journal = Journal(dataclasses.replace(NETWORK, sites=()), None)
+    made = StepRecords(dataclasses.replace(NETWORK, sites=()), None)
     due: list[int] = []
     for step in range(20_000):
-        is_due = journal.histogram_due
+        is_due = made.histogram_due
         values = {"dense": np.zeros(3, np.float32)} if is_due else {}
         due += [step] if is_due else []
-        assert (record(journal, observation(sites=(), activations=values), step).histograms != {}) == is_due
+        assert (record(made, observation(sites=(), activations=values), step).histograms != {}) == is_due
     assert due[: HISTOGRAMS_AN_INTERVAL + 1] == [*range(HISTOGRAMS_AN_INTERVAL + 1)]
     assert len(due) <= 200
     gaps = np.diff(due)

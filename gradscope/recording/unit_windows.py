@@ -2,10 +2,10 @@
 
 A ReLU unit that is silent on one batch is not dead. It is dead when it was inactive on every sample of the window: the
 shortest run of latest records with at least 5 batches, 256 samples and 1,000 positions. Until there is as much, nothing
-is said. The decision is made by the function's profile (see `gradscope.sums.UnitSums`), never by the zeros seen: GELU
-underflows to zero in float16, and no unit of it is dead.
+is said. The decision is made by the function's profile (see `gradscope.statistics.sums.UnitSums`), never by the zeros
+seen: GELU underflows to zero in float16, and no unit of it is dead.
 
-State is a pair of functions for one site: `init` and `update`. A census at the end of a short training is more
+State is a pair of functions for one site: `init` and `update`. The final pass at the end of a short training is more
 observations of the same kind.
 """
 
@@ -18,9 +18,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradscope.errors import ArgumentError
-from gradscope.rows import mean_abs
+from gradscope.recording.table_rows import mean_abs
 from gradscope.schema import UNITS
-from gradscope.sums import Host, UnitSums
+from gradscope.statistics.sums import Host, UnitSums
 
 MIN_BATCHES: Final = 5
 MIN_SAMPLES: Final = 256
@@ -29,7 +29,7 @@ MIN_POSITIONS: Final = 1_000
 Flags = NDArray[np.bool_]
 
 
-class Observation(NamedTuple):
+class UnitsSeen(NamedTuple):
     """One record of a site: its step, the samples in its batch, and its sums by unit."""
 
     step: int
@@ -50,7 +50,7 @@ class Totals(NamedTuple):
     mean_abs: NDArray[np.float32]
 
 
-class Record(NamedTuple):
+class WindowRecord(NamedTuple):
     """One record of the window; ``positions`` are those of the unit that was seen least."""
 
     step: int
@@ -59,7 +59,7 @@ class Record(NamedTuple):
     totals: Totals
 
 
-class Runs(NamedTuple):
+class Streaks(NamedTuple):
     """For how many of the latest records, without a break, something was true of each unit: shape ``(units,)``.
 
     Attributes:
@@ -77,7 +77,7 @@ class Runs(NamedTuple):
     backward_absent: Host
 
 
-class State(NamedTuple):
+class WindowState(NamedTuple):
     """What is known of the units of one site.
 
     Attributes:
@@ -87,28 +87,28 @@ class State(NamedTuple):
         taken: The dead and the stuck units as `take_changes` last returned them; None before.
     """
 
-    window: tuple[Record, ...]
-    runs: Runs | None
+    window: tuple[WindowRecord, ...]
+    runs: Streaks | None
     dead_since: Host | None
     taken: tuple[Flags, Flags] | None
 
 
-def init() -> State:
+def init() -> WindowState:
     """Return the state of a site of which nothing is known yet."""
-    return State((), None, None, None)
+    return WindowState((), None, None, None)
 
 
-def update(state: State, observation: Observation) -> State:
+def update(state: WindowState, observation: UnitsSeen) -> WindowState:
     """Return the state after one more record.
 
     Example:
-        >>> from gradscope.sums import decoded
+        >>> from gradscope.statistics.sums import decoded
         >>> always_zero = np.array([1.0, 0.0])
         >>> units = decoded(UnitSums, np.zeros((len(UnitSums._fields), 2)))
         >>> units = units._replace(positions=np.full(2, 256.0), inactive_everywhere=always_zero)
         >>> state = init()
         >>> for step in range(5):
-        ...     state = update(state, Observation(step, samples=256, units=units))
+        ...     state = update(state, UnitsSeen(step, samples=256, units=units))
         ...     print(dead_unit_fraction(state))
         nan
         nan
@@ -127,12 +127,12 @@ def update(state: State, observation: Observation) -> State:
     return state._replace(dead_since=np.where(now, since, math.nan))
 
 
-def is_complete(state: State) -> bool:
+def is_complete(state: WindowState) -> bool:
     """Whether the window holds enough to speak of dead units."""
     return _suffices(state.window)
 
 
-def dead(state: State) -> Flags | None:
+def dead(state: WindowState) -> Flags | None:
     """Return which units were inactive on every sample of the window.
 
     None while the window is incomplete, and where the function has no profile. A function without an exactly flat
@@ -141,7 +141,7 @@ def dead(state: State) -> Flags | None:
     return None if state.runs is None else _whole_window(state, state.runs.inactive)
 
 
-def stuck(state: State) -> Flags | None:
+def stuck(state: WindowState) -> Flags | None:
     """Return which units were in one and the same tail on every sample of the window; None where `dead` is.
 
     A dead ReLU unit is stuck too. None also for a function whose slope is zero everywhere: it has no tails.
@@ -149,7 +149,7 @@ def stuck(state: State) -> Flags | None:
     return None if state.runs is None else _whole_window(state, np.maximum(state.runs.low, state.runs.high))
 
 
-def confirmed(state: State) -> Host | None:
+def confirmed(state: WindowState) -> Host | None:
     """Return 1 for each dead unit whose backward signal was exactly 0 on the whole window too, else 0.
 
     Records without a backward pass do not count; NaN for a dead unit where the window has none that does. None where
@@ -163,17 +163,17 @@ def confirmed(state: State) -> Host | None:
     return np.where(is_dead, signal_free, 0.0)
 
 
-def dead_unit_fraction(state: State) -> float:
+def dead_unit_fraction(state: WindowState) -> float:
     """Return the share of dead units; NaN where `dead` is None."""
     return _fraction(dead(state))
 
 
-def stuck_unit_fraction(state: State) -> float:
+def stuck_unit_fraction(state: WindowState) -> float:
     """Return the share of stuck units; NaN where `stuck` is None."""
     return _fraction(stuck(state))
 
 
-def take_changes(state: State) -> tuple[State, Host]:
+def take_changes(state: WindowState) -> tuple[WindowState, Host]:
     """Return the units that became dead or stuck, or stopped being so, since this was last called.
 
     Returns:
@@ -191,7 +191,7 @@ def take_changes(state: State) -> tuple[State, Host]:
     return state._replace(taken=(now_dead, now_stuck)), rows
 
 
-def unit_rows(state: State) -> Host:
+def unit_rows(state: WindowState) -> Host:
     """Return the rows of all units over the window, shape ``(units, len(UNITS.statistics))``, float64.
 
     Raises:
@@ -221,7 +221,7 @@ def unit_rows(state: State) -> Host:
     return np.stack([columns[name] for name in UNITS.statistic_names], axis=1)
 
 
-def _record(observation: Observation) -> Record:
+def _record(observation: UnitsSeen) -> WindowRecord:
     units = observation.units
     totals = Totals(
         *(
@@ -239,16 +239,16 @@ def _record(observation: Observation) -> Record:
         )
     )
     # A mask that reaches over the units gives each its own positions: the one seen least must have enough.
-    return Record(observation.step, observation.samples, float(units.positions.min()), totals)
+    return WindowRecord(observation.step, observation.samples, float(units.positions.min()), totals)
 
 
-def _shortest(window: tuple[Record, ...]) -> tuple[Record, ...]:
+def _shortest(window: tuple[WindowRecord, ...]) -> tuple[WindowRecord, ...]:
     while _suffices(window[1:]):
         window = window[1:]
     return window
 
 
-def _suffices(window: tuple[Record, ...]) -> bool:
+def _suffices(window: tuple[WindowRecord, ...]) -> bool:
     return (
         len(window) >= MIN_BATCHES
         and sum(record.samples for record in window) >= MIN_SAMPLES
@@ -256,11 +256,11 @@ def _suffices(window: tuple[Record, ...]) -> bool:
     )
 
 
-def _longer(runs: Runs | None, units: UnitSums[Host]) -> Runs:
+def _longer(runs: Streaks | None, units: UnitSums[Host]) -> Streaks:
     if runs is None:
-        runs = Runs(*[np.zeros(units.positions.shape)] * len(Runs._fields))
+        runs = Streaks(*[np.zeros(units.positions.shape)] * len(Streaks._fields))
     backward = units.backward_zero_everywhere
-    return Runs(
+    return Streaks(
         _run(runs.inactive, units.inactive_everywhere),
         _run(runs.low, units.low_everywhere),
         _run(runs.high, units.high_everywhere),
@@ -274,7 +274,7 @@ def _run(run: Host, flag: Host) -> Host:
     return np.where(np.isnan(flag), math.nan, (run + 1) * flag)
 
 
-def _whole_window(state: State, run: Host) -> Flags | None:
+def _whole_window(state: WindowState, run: Host) -> Flags | None:
     return run >= len(state.window) if is_complete(state) and not np.isnan(run).any() else None
 
 

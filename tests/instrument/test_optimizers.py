@@ -10,8 +10,8 @@ import pytest
 import tensorflow as tf
 from trainings import X, Y, compiled, fitted, mlp
 
-from gradscope.optimizers import batches_given, learning_rate, optimizers
-from gradscope.sites import compiled as description
+from gradscope.instrument.network_of import compiled as description
+from gradscope.instrument.optimizers import batches_given, learning_rate, optimizers
 
 KERAS = keras.optimizers
 
