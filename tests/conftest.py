@@ -23,6 +23,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the files in tests/golden; read their diff")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is looked at in a browser: the tests of files that import one."""
+    for item in items:
+        if isinstance(item, pytest.Function) and hasattr(item.module, "browser"):
+            item.add_marker(pytest.mark.browser)
+
+
 @pytest.fixture
 def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
     """Return a function that compares a text with the file of this name in ``tests/golden``."""

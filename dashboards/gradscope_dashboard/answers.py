@@ -122,6 +122,9 @@ def _run(run: RecordedRun, notes: Notes) -> dict[str, Any]:
         "stamp": run.stamp,
         "model": notes.network.name,
         "last_step": run.last_step,
+        "trained_to": max([run.last_step, *(epoch.step for epoch in notes.epochs[-1:])])
+        if run.last_step is not None
+        else None,
         "last_wall_time": run.last_wall_time,
         "first_wall_time": notes.sessions[0].wall_time if notes.sessions else None,
         "ended": notes.ended,

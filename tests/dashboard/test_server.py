@@ -165,6 +165,7 @@ def test_a_run_tells_what_a_list_of_runs_shows(server: Server) -> None:
         "run": "mlp",
         "model": "mlp",
         "last_step": 275,
+        "trained_to": 299,
         "last_wall_time": runs.BEGAN + 300,
         "first_wall_time": runs.BEGAN,
         "ended": True,
@@ -293,11 +294,11 @@ def test_epochs_hold_the_logs(server: Server) -> None:
     }
 
 
-def test_findings_are_those_last_written_and_numbers_that_are_not_finite_null(server: Server) -> None:
+def test_findings_are_those_last_written_and_numbers_that_are_not_finite_are_words(server: Server) -> None:
     found = server.json("findings", run="mlp")
     assert (found["step"], found["version"]) == (299, "0.1.0")
     assert [finding["severity"] for finding in found["findings"]] == ["low", "medium"]
-    assert found["findings"][1]["evidence"][0]["value"] is None
+    assert found["findings"][1]["evidence"][0]["value"] == "Infinity"
 
 
 def test_what_a_finding_says_besides_is_passed_on(server: Server) -> None:

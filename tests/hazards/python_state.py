@@ -235,8 +235,9 @@ def function_set_in_call(bench: Bench) -> None:
                 self.act_fn = halved
             return self.act_fn(x)
 
-    bench.layers.append(Chooses())
-    bench.keep("function", lambda: bench.layers[-1].act_fn is halved)
+    layer = Chooses()
+    bench.layers.append(layer)
+    bench.keep("function", lambda: layer.act_fn is halved)
 
 
 def arguments_asked_for(bench: Bench) -> None:

@@ -25,7 +25,8 @@
  * @property {string} run
  * @property {string} stamp
  * @property {string | null} model
- * @property {number | null} last_step
+ * @property {number | null} last_step The newest that is recorded.
+ * @property {number | null} trained_to The last that is known of.
  * @property {number | null} last_wall_time
  * @property {number | null} first_wall_time
  * @property {boolean} ended

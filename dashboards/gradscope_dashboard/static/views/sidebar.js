@@ -139,32 +139,18 @@ function entry(scene, run) {
     chosen,
     colour: chosen ? colourOf(scene.theme, scene.state, run.run) : 'transparent',
     worst: run.worst,
-    about: about(run, lastTrained(scene, run)),
+    about: about(run),
   };
 }
 
 /**
- * Return the last known step of a training: of a selected run that has ended, that of its last epoch.
- * @param {import('../types.js').Scene} scene
  * @param {import('../types.js').RunInfo} run
- * @returns {number | null}
- */
-function lastTrained({ chosen, answers }, run) {
-  if (!run.ended || run.last_step === null || !chosen.includes(run)) return run.last_step;
-  const epoch = answers.epochs(run.run, run.stamp).value?.epochs.at(-1)?.step;
-  return Math.max(run.last_step, epoch ?? 0);
-}
-
-/**
- * @param {import('../types.js').RunInfo} run
- * @param {number | null} last
  * @returns {string}
  */
-function about({ last_step: recorded, last_wall_time: until, first_wall_time: since, ended }, last) {
-  if (recorded === null) return 'nothing recorded yet';
+function about({ trained_to: last, last_wall_time: until, first_wall_time: since, ended }) {
+  if (last === null) return 'nothing recorded yet';
   const time = until !== null && since !== null ? duration(until - since) : '';
-  const step = last === null ? '' : `to step ${whole(last)}`;
-  return [ended ? '' : 'not ended', step, time].filter(Boolean).join(', ');
+  return [ended ? '' : 'not ended', `to step ${whole(last)}`, time].filter(Boolean).join(', ');
 }
 
 /**
