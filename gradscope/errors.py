@@ -17,10 +17,6 @@ class ShapeError(GradscopeError, ValueError):
     """An array has a shape that the statistic is not defined for."""
 
 
-class NotElementwiseError(GradscopeError, ValueError):
-    """A function such as softmax mixes entries, so that it has no slope of its own at each entry."""
-
-
 class ModelError(GradscopeError, ValueError):
     """The model cannot be recorded: it is not compiled, or its backend is not supported."""
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from gradscope.errors import ArgumentError
 from gradscope.recording.table_rows import mean_abs
 from gradscope.schema import UNITS
-from gradscope.statistics.sums import Host, UnitSums
+from gradscope.statistics.sums import Host, UnitSums, ratio
 
 MIN_BATCHES: Final = 5
 MIN_SAMPLES: Final = 256
@@ -102,7 +102,7 @@ def update(state: WindowState, observation: UnitsSeen) -> WindowState:
     """Return the state after one more record.
 
     Example:
-        >>> from gradscope.statistics.sums import decoded
+        >>> from gradscope.statistics.sums import decoded, ratio
         >>> always_zero = np.array([1.0, 0.0])
         >>> units = decoded(UnitSums, np.zeros((len(UnitSums._fields), 2)))
         >>> units = units._replace(positions=np.full(2, 256.0), inactive_everywhere=always_zero)
@@ -208,11 +208,11 @@ def unit_rows(state: WindowState) -> Host:
     unknown = np.full(entries.shape, math.nan)
     columns = {
         "unit": np.arange(entries.size, dtype=np.float64),
-        "active_fraction": _share(totals.active_count.sum(axis=0), entries),
-        "saturated_low_fraction": _share(totals.low_count.sum(axis=0), entries),
-        "saturated_high_fraction": _share(totals.high_count.sum(axis=0), entries),
+        "active_fraction": ratio(totals.active_count.sum(axis=0), entries),
+        "saturated_low_fraction": ratio(totals.low_count.sum(axis=0), entries),
+        "saturated_high_fraction": ratio(totals.high_count.sum(axis=0), entries),
         "max_activation": np.where(max_activation > -math.inf, max_activation, math.nan),
-        "mean_abs": _share(abs_sum, finite_count),
+        "mean_abs": ratio(abs_sum, finite_count),
         "positions": totals.positions.sum(axis=0),
         "dead": unknown if is_dead is None else is_dead.astype(np.float64),
         "confirmed": unknown if is_confirmed is None else is_confirmed,
@@ -280,7 +280,3 @@ def _whole_window(state: WindowState, run: Host) -> Flags | None:
 
 def _fraction(flags: Flags | None) -> float:
     return math.nan if flags is None else float(flags.mean())
-
-
-def _share(part: Host, whole: Host) -> Host:
-    return np.where(whole > 0, part / np.where(whole > 0, whole, 1.0), math.nan)

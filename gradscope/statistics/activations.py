@@ -82,33 +82,6 @@ def site_sums(
     )
 
 
-def activation_sums(
-    z: Tensor,
-    a: Tensor,
-    limits: Limits | None,
-    *,
-    mask: Tensor | None = None,
-    phase: Tensor | int = 0,
-    unit_axis: int = -1,
-) -> ActivationSums[Tensor]:
-    """Return the scalars of `site_sums` alone: for a site whose number of units changes."""
-    return site_sums(z, a, limits, mask=mask, phase=phase, unit_axis=unit_axis).activation
-
-
-def unit_sums(
-    z: Tensor,
-    a: Tensor,
-    limits: Limits | None,
-    *,
-    backward: Tensor | None = None,
-    mask: Tensor | None = None,
-    phase: Tensor | int = 0,
-    unit_axis: int = -1,
-) -> UnitSums[Tensor]:
-    """Return the vectors of `site_sums` alone."""
-    return site_sums(z, a, limits, backward=backward, mask=mask, phase=phase, unit_axis=unit_axis).units
-
-
 def backward_sums(
     dz: Tensor,
     *,

@@ -175,23 +175,22 @@ def _steps_frame(blocks: Sequence[_Block]) -> pd.DataFrame:
 
 
 def _activations_frame(blocks: Sequence[_Block]) -> pd.DataFrame:
-    labels: list[list[tuple[str, str, str]]] = [
-        [(site.layer, site.key, site.activation) for site in block.network.sites] for block in blocks
-    ]
-    keys = _step_keys(blocks, [len(array) for block in blocks for array in block.arrays])
-    for place, name in enumerate(("layer", "site", "activation")):
-        keys[name] = _names([[label[place] for label in of_block] for of_block in labels], [_tiled(b) for b in blocks])
-    return _frame(schema.ACTIVATIONS, keys, blocks)
+    labels = [[(site.layer, site.key, site.activation) for site in block.network.sites] for block in blocks]
+    return _labelled(schema.ACTIVATIONS, blocks, labels)
 
 
 def _gradients_frame(blocks: Sequence[_Block]) -> pd.DataFrame:
-    labels: list[list[tuple[str, str, str]]] = [
-        [(variable.layer, variable.path, variable.role) for variable in block.network.variables] for block in blocks
-    ]
+    labels = [[(each.layer, each.path, str(each.role)) for each in block.network.variables] for block in blocks]
+    return _labelled(schema.GRADIENTS, blocks, labels)
+
+
+def _labelled(table: schema.Table, blocks: Sequence[_Block], labels: list[list[tuple[str, str, str]]]) -> pd.DataFrame:
+    """Return the frame whose rows bear ``labels``, those of each block: the keys that follow step and epoch."""
     keys = _step_keys(blocks, [len(array) for block in blocks for array in block.arrays])
-    for place, name in enumerate(("layer", "variable", "role")):
-        keys[name] = _names([[label[place] for label in of_block] for of_block in labels], [_tiled(b) for b in blocks])
-    return _frame(schema.GRADIENTS, keys, blocks)
+    tiled = [_tiled(block) for block in blocks]
+    for place, column in enumerate(table.keys[2:]):
+        keys[column.name] = _names([[label[place] for label in of_block] for of_block in labels], tiled)
+    return _frame(table, keys, blocks)
 
 
 def _units_frame(blocks: Sequence[_Block]) -> pd.DataFrame:

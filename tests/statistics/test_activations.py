@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from gradscope.errors import ShapeError
 from gradscope.recording.table_rows import activation_row, mean_abs
 from gradscope.schema import ACTIVATIONS
-from gradscope.statistics.activations import activation_sums, backward_sums, softmax_sums, unit_sums
+from gradscope.statistics.activations import backward_sums, site_sums, softmax_sums
 from gradscope.statistics.sums import (
     ActivationSums,
     BackwardSums,
@@ -155,8 +155,8 @@ def our_sums(
 ) -> tuple[ActivationSums[Any], UnitSums[Any], BackwardSums[Any]]:
     z, a, dz = (tensor(x) for x in batch[:3])
     common: dict[str, Any] = {"mask": None if batch.mask is None else tf.constant(batch.mask), "phase": phase}
-    sums = activation_sums(z, a, batch.limits, **common)
-    units = unit_sums(z, a, batch.limits, backward=dz, **common)
+    sums = site_sums(z, a, batch.limits, **common).activation
+    units = site_sums(z, a, batch.limits, backward=dz, **common).units
     backward = backward_sums(dz, samples=samples, loss_scale=loss_scale, **common)
     return (
         decoded(ActivationSums, keras.ops.stack(list(sums)).numpy()),
@@ -327,7 +327,7 @@ def test_an_empty_and_a_fully_masked_batch_give_nan_and_no_error() -> None:
 
 def test_a_vector_is_one_unit() -> None:
     z = tf.constant([-1.0, 2.0, -3.0])
-    units = unit_sums(z, z, LIMITS["relu"], mask=tf.constant([True, False, True]))
+    units = site_sums(z, z, LIMITS["relu"], mask=tf.constant([True, False, True])).units
     assert [float(x) for x in units.inactive_everywhere] == [1.0]
     assert float(units.positions[0]) == 2.0
 
@@ -338,12 +338,12 @@ def test_channels_first_equals_channels_last() -> None:
     mask = tf.constant([True, False, True, True])
     for ours, theirs in (
         (
-            activation_sums(first, first, LIMITS["relu"], unit_axis=1, mask=mask),
-            activation_sums(last, last, LIMITS["relu"], mask=mask),
+            site_sums(first, first, LIMITS["relu"], unit_axis=1, mask=mask).activation,
+            site_sums(last, last, LIMITS["relu"], mask=mask).activation,
         ),
         (
-            unit_sums(first, first, LIMITS["relu"], unit_axis=1, mask=mask),
-            unit_sums(last, last, LIMITS["relu"], mask=mask),
+            site_sums(first, first, LIMITS["relu"], unit_axis=1, mask=mask).units,
+            site_sums(last, last, LIMITS["relu"], mask=mask).units,
         ),
         (backward_sums(first, samples=4, unit_axis=1, mask=mask), backward_sums(last, samples=4, mask=mask)),
     ):
@@ -386,8 +386,8 @@ def test_a_graph_gives_the_same_as_eager_tensors(jit_compile: bool) -> None:
     def graph(z: Any, mask: Any, phase: Any) -> tuple[Any, Any, Any]:
         common: dict[str, Any] = {"mask": mask, "phase": phase}
         return (
-            keras.ops.stack(list(activation_sums(z, z, LIMITS["relu"], **common))),
-            keras.ops.stack(list(unit_sums(z, z, LIMITS["relu"], backward=z, **common))),
+            keras.ops.stack(list(site_sums(z, z, LIMITS["relu"], **common).activation)),
+            keras.ops.stack(list(site_sums(z, z, LIMITS["relu"], backward=z, **common).units)),
             keras.ops.stack(list(backward_sums(z, samples=keras.ops.shape(z)[0], **common))),
         )
 
@@ -403,7 +403,7 @@ def test_a_graph_gives_the_same_as_eager_tensors(jit_compile: bool) -> None:
 
 
 def test_a_graph_of_unknown_sizes_takes_an_empty_batch() -> None:
-    function = tf.function(lambda z: keras.ops.stack(list(activation_sums(z, z, LIMITS["relu"]))))
+    function = tf.function(lambda z: keras.ops.stack(list(site_sums(z, z, LIMITS["relu"]).activation)))
     traced = function.get_concrete_function(tf.TensorSpec([None, None, 64]))
     assert decoded(ActivationSums, traced(tf.zeros((0, 7, 64))).numpy()).entries == 0
     assert decoded(ActivationSums, traced(tf.zeros((2, 7, 64))).numpy()).entries == 2 * 7 * 64
@@ -426,14 +426,14 @@ def test_scaling_the_loss_by_k_scales_the_backward_signal_by_k(k: float) -> None
 
 def test_units_that_get_no_signal_at_all_are_told() -> None:
     z, dz = tf.zeros((2, 3)), tf.constant([[0.0, 0.0, NAN], [-0.0, 1e-30, 0.0]])
-    assert unit_sums(z, z, None, backward=dz).backward_zero_everywhere.numpy().tolist() == [1.0, 0.0, 0.0]
-    masked = unit_sums(z, z, None, backward=dz, mask=tf.constant([True, False]))
+    assert site_sums(z, z, None, backward=dz).units.backward_zero_everywhere.numpy().tolist() == [1.0, 0.0, 0.0]
+    masked = site_sums(z, z, None, backward=dz, mask=tf.constant([True, False])).units
     assert masked.backward_zero_everywhere.numpy().tolist() == [1.0, 1.0, 0.0]
 
 
 def test_without_a_backward_pass_nothing_is_known_of_it() -> None:
     z = tf.constant([[1.0, 2.0]])
-    assert np.isnan(unit_sums(z, z, LIMITS["relu"]).backward_zero_everywhere.numpy()).all()
+    assert np.isnan(site_sums(z, z, LIMITS["relu"]).units.backward_zero_everywhere.numpy()).all()
 
 
 def reference_softmax(p: np.ndarray, classes: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
@@ -499,8 +499,8 @@ def test_an_undecided_softmax_has_entropy_1_and_a_certain_one_0() -> None:
 
 def test_what_is_no_batch_is_refused_by_name() -> None:
     with pytest.raises(ShapeError, match="needs a batch axis"):
-        activation_sums(tf.constant(1.0), tf.constant(1.0), None)
+        site_sums(tf.constant(1.0), tf.constant(1.0), None)
     with pytest.raises(ShapeError, match="needs a batch axis"):
         backward_sums(tf.constant(1.0), samples=1)
     with pytest.raises(ShapeError, match="keeps the shape"):
-        unit_sums(tf.zeros((2, 3)), tf.zeros((2, 3, 1)), None)
+        site_sums(tf.zeros((2, 3)), tf.zeros((2, 3, 1)), None)
