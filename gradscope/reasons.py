@@ -169,7 +169,7 @@ def named(error: BaseException) -> str:
 
 MOST_CHARACTERS: Final = 200
 
-_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b.")
+_ANSI = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b.?")
 _PREAMBLE = re.compile(
     r"graph execution error|detected at node|encountered when executing an operation"
     r"|(exception|error) encountered when calling|in user code|traceback|stack trace|<stack traces? |file \"|node:"

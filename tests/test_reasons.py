@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gradscope import reasons
@@ -169,6 +169,8 @@ def test_an_error_of_gradscope_s_own_is_told_as_one_and_what_it_raises_on_purpos
 
 
 @given(st.text())
+@example("A\x1b")
+@example("A\x1b\nB")
 def test_whatever_an_error_says_one_short_line_is_left(text: str) -> None:
     said = reasons.plain(text)
     assert len(said) <= reasons.MOST_CHARACTERS
