@@ -82,11 +82,6 @@ class Plan:
         if self.mode == "observe":
             self._observe(function)
 
-    @property
-    def is_random(self) -> bool:
-        """Whether the step draws from generators that are part of its operations: each function has its own."""
-        return self._own.random
-
     def inline(self, inputs: Sequence[Any]) -> tuple[list[Any], list[Any]]:
         """Run the step, and return its own outputs and the wanted tensors."""
         assert self._inline is not None
