@@ -23,11 +23,22 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="rewrite the files in tests/golden; read their diff")
 
 
+SLOW_FILES = {
+    "instrument/test_functions.py", "instrument/test_layers.py", "instrument/test_random_models.py",
+    "instrument/test_steps.py", "inspection/test_checks.py", "inspection/test_preflight.py", "test_callback.py",
+    "test_code_quality.py", "test_faults.py", "test_non_interference.py", "test_phases.py", "watching/test_live.py",
+    "zoo/test_measure.py", "zoo/test_record.py", "zoo/test_zoo.py",
+}  # fmt: skip
+"""Files whose tests take more than 25 seconds together, by `pytest --durations=0` on two cores with others beside."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what is looked at in a browser: the tests of files that import one."""
+    """Mark what is slow, by file, and what is looked at in a browser: the tests of files that import one."""
     for item in items:
         if isinstance(item, pytest.Function) and hasattr(item.module, "browser"):
             item.add_marker(pytest.mark.browser)
+        if item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).as_posix() in SLOW_FILES:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.fixture
