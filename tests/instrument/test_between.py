@@ -87,6 +87,43 @@ def test_the_first_record_is_of_the_step_itself(name: str) -> None:
     assert [*scope.run.activations["site"].unique()] == ["dense", "dense_1"]
 
 
+class AppliesEagerly(keras.Model):
+    """Computes gradients in a compiled function, and applies them outside of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = layers.Dense(1)
+        self.dense.build((None, 6))
+
+    def call(self, x: Any) -> Any:
+        return self.dense(x)
+
+    def make_train_function(self, force: bool = False) -> Any:
+        @tf.function
+        def gradients(x: Any, y: Any) -> Any:
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean((self(x) - y) ** 2)
+            return loss, tape.gradient(loss, self.trainable_variables)
+
+        def one(iterator: Any) -> Any:
+            loss, found = gradients(*next(iterator))
+            self.optimizer.apply_gradients(zip(found, self.trainable_variables, strict=True))
+            return {"loss": loss}
+
+        self.train_function = one
+        return one
+
+
+def test_an_update_outside_of_the_function_that_found_it_is_the_steps() -> None:
+    model = AppliesEagerly()
+    model.compile(keras.optimizers.SGD(0.1))
+    scope = gradscope.GradScope(schedule=1, quiet=True)
+    model.fit(X, Y, batch_size=8, verbose=0, callbacks=[scope])
+    rows = scope.run.gradients
+    assert len(rows) == 2 * 3
+    np.testing.assert_allclose(rows["update_norm"], 0.1 * rows["norm"], rtol=1e-4)
+
+
 def looks_at_it_eagerly(model: Any) -> None:
     with tf.GradientTape() as tape:
         loss = tf.reduce_mean((model(5 * X[:4]) - Y[:4]) ** 2)

@@ -459,7 +459,9 @@ class Recorder:
     def _numbers(self) -> Recorded:
         (seen,) = self._seen[-1:]
         observation = seen.observation or self._counted(seen)
-        norms = seen.updates.norms(seen.before) if seen.norms is None else seen.norms
+        norms = seen.norms
+        if norms is None or not norms[:, 1].any():  # what the function has not moved may be moved outside of it
+            norms = seen.updates.norms(seen.before)
         updates = norms[:, 1] if int(self._model.steps_per_execution) == 1 else np.full_like(norms[:, 1], np.nan)
         others = (other.measurement for other in self._seen if other.measurement is not seen.measurement)
         if any(other.is_applied for other in others):
