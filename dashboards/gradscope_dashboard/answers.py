@@ -122,9 +122,7 @@ def _run(run: RecordedRun, notes: Notes) -> dict[str, Any]:
         "stamp": run.stamp,
         "model": notes.network.name,
         "last_step": run.last_step,
-        "trained_to": max([run.last_step, *(epoch.step for epoch in notes.epochs[-1:])])
-        if run.last_step is not None
-        else None,
+        "trained_to": _trained_to(run, notes),
         "last_wall_time": run.last_wall_time,
         "first_wall_time": notes.sessions[0].wall_time if notes.sessions else None,
         "ended": notes.ended,
@@ -133,6 +131,13 @@ def _run(run: RecordedRun, notes: Notes) -> dict[str, Any]:
         "sessions": sessions,
         "worst": next((name for name in reversed(_SEVERITIES) if name in severities), None),
     }
+
+
+def _trained_to(run: RecordedRun, notes: Notes) -> int | None:
+    """Return the last step that is known of, recorded or not."""
+    if run.last_step is None:
+        return None
+    return max([run.last_step, *(epoch.step for epoch in notes.epochs[-1:])])
 
 
 def _without_params(run: Mapping[str, Any]) -> dict[str, Any]:

@@ -340,7 +340,9 @@ def _met(surroundings: Surroundings, point: ChokePoint) -> Any:
             assert frame is not None
             (_, z), *named = inspect.signature(original).bind(*arguments, **keywords).arguments.items()
             parameters = {name: value for name, value in named if name != "name"}
-            attribute = _attribute_of(frame.layer, point.name)
+            attribute = _attribute_where(
+                frame.layer, lambda held: not isinstance(held, keras.layers.Layer) and keras_name(held) == point.name
+            )
             return Application(
                 frame,
                 "attribute" if attribute else "function",
@@ -359,22 +361,11 @@ def _met(surroundings: Surroundings, point: ChokePoint) -> Any:
     return staticmethod(met) if isinstance(point.owner, type) else met
 
 
-def _attribute_with(layer: Any, function: Any) -> str:
-    """Return the layer's attribute that holds this very function, a layer; ``""`` without one."""
+def _attribute_where(layer: Any, holds: Callable[[Any], bool]) -> str:
+    """Return the layer's attribute whose function is the one that is meant; ``""`` without one."""
     if not isinstance(layer, keras.layers.Layer):
         return ""
-    return next((name for name in function_attributes(layer) if getattr(layer, name) is function), "")
-
-
-def _attribute_of(layer: Any, name: str) -> str:
-    """Return the layer's attribute that holds Keras' function of this name; ``""`` without one."""
-    if not isinstance(layer, keras.layers.Layer):
-        return ""
-    for attribute in function_attributes(layer):
-        function = getattr(layer, attribute)
-        if not isinstance(function, keras.layers.Layer) and keras_name(function) == name:
-            return attribute
-    return ""
+    return next((name for name in function_attributes(layer) if holds(getattr(layer, name))), "")
 
 
 def _take_output(
@@ -392,7 +383,7 @@ def _take_output(
             return
         notes.claimed.append((frame.start, frame.end))
         config = {key: value for key, value in configuration(layer).items() if key not in ("name", "dtype")}
-        attribute = "" if frame.parent is None else _attribute_with(frame.parent.layer, layer)
+        attribute = "" if frame.parent is None else _attribute_where(frame.parent.layer, lambda held: held is layer)
         made = Application(
             frame.parent if frame.parent is not None and attribute else frame,
             "attribute" if attribute else "layer",
