@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from gradscope.inspection.preflight import Preflight, preflight
     from gradscope.recording.schedule import budget, early, every
     from gradscope.report import figures
-    from gradscope.report.comparing.comparison import Comparison
-    from gradscope.report.findings import Findings
-    from gradscope.report.overview.sweep import Sweep
-    from gradscope.report.summary import Summary
+    from gradscope.report.values.comparison import Comparison
+    from gradscope.report.values.runs_table import Sweep
+    from gradscope.report.values.summary import Summary
+    from gradscope.report.words.findings import Findings
     from gradscope.run import Run, load
     from gradscope.runs import Runs, load_runs
 
@@ -71,16 +71,16 @@ __all__ = [
 
 _HOMES: Final = {
     "Advice": "gradscope.diagnose.finding",
-    "Comparison": "gradscope.report.comparing.comparison",
+    "Comparison": "gradscope.report.values.comparison",
     "Evidence": "gradscope.diagnose.finding",
     "Finding": "gradscope.diagnose.finding",
-    "Findings": "gradscope.report.findings",
+    "Findings": "gradscope.report.words.findings",
     "GradScope": "gradscope.callback",
     "Preflight": "gradscope.inspection.preflight",
     "Run": "gradscope.run",
     "Runs": "gradscope.runs",
-    "Summary": "gradscope.report.summary",
-    "Sweep": "gradscope.report.overview.sweep",
+    "Summary": "gradscope.report.values.summary",
+    "Sweep": "gradscope.report.values.runs_table",
     "Verdict": "gradscope.diagnose.verdict",
     "budget": "gradscope.recording.schedule",
     "compare": "gradscope.comparing",

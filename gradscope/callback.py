@@ -328,7 +328,7 @@ class GradScope(Callback):
         if self._live is not None:
             self._live.print_stop(max(self._step - 1, 0))
         if not self._quiet:
-            from gradscope.report.console import print_summary
+            from gradscope.report.terminal.summary import print_summary
 
             print_summary(self.run.summary())
 

@@ -12,10 +12,10 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from gradscope.errors import ArgumentError
-from gradscope.report.comparing.comparison import Comparison, Side
-from gradscope.report.comparing.matching import compared, side_of
-from gradscope.report.overview.sweep import RunRow, Sweep, run_row, worst_first
-from gradscope.report.summary import NAN, Summary
+from gradscope.report.values.comparison import Comparison, Side
+from gradscope.report.values.matching import compared, side_of
+from gradscope.report.values.runs_table import RunRow, Sweep, run_row, worst_first
+from gradscope.report.values.summary import NAN, Summary
 from gradscope.store.read import Frames, read_frames
 
 if TYPE_CHECKING:

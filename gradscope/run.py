@@ -17,9 +17,9 @@ from gradscope.diagnose.verdict import Verdict, ignored_names, severity_named, v
 from gradscope.errors import CheckFailedError, MissingTableError
 from gradscope.network import Network, NotMeasured
 from gradscope.records import Costs, Session
-from gradscope.report.findings import Findings, number_of, or_higher, sentence, title
 from gradscope.report.notebook import summary_html
-from gradscope.report.summary import Summary, summarise
+from gradscope.report.values.summary import Summary, summarise
+from gradscope.report.words.findings import Findings, number_of, or_higher, sentence, title
 from gradscope.store.csv_tables import write_csv
 from gradscope.store.event_files import run_name
 from gradscope.store.json_tables import write_json
@@ -217,7 +217,10 @@ class Run:
         Raises:
             ArgumentError: If the file is there and is no report, or its directory is not there.
         """
-        from gradscope.report.html import report_html, write_page  # plotly and the templates, for those who want them
+        from gradscope.report.page.run import (  # plotly and the templates, for those who want them
+            report_html,
+            write_page,
+        )
 
         page = report_html(self.frames, self._findings, name=self.name, now=datetime.now().astimezone())
         write_page(page, Path(path), force=force)

@@ -27,8 +27,8 @@ from gradscope.store.read import run_directories
 if TYPE_CHECKING:
     from os import PathLike
 
-    from gradscope.report.comparing.comparison import Comparison
-    from gradscope.report.overview.sweep import Sweep
+    from gradscope.report.values.comparison import Comparison
+    from gradscope.report.values.runs_table import Sweep
 
 
 class Runs(Mapping[str, Run]):

@@ -48,12 +48,12 @@ MAP: dict[str, set[str]] = {
     "store": {"_version", "errors", "lossless_json", "nearest", "schema", "network", "records"},
     "diagnose": {"errors", "lossless_json", "nearest", "reasons", "schema", "network", "store"},
     "report.figures": {
-        "diagnose", "errors", "nearest", "schema", "network", "records", "report.decades", "report.wording",
-        "store.read",
+        "diagnose", "errors", "nearest", "schema", "network", "records", "report.values.decades",
+        "report.words.wording", "store.read",
     },
     "report": {"diagnose", "errors", "nearest", "schema", "network", "records", "store.read"},
-    "report.html": {"_version", "diagnose", "errors", "report", "store.read"},
-    "report.comparing.page": {"_version", "diagnose", "report"},
+    "report.page.run": {"_version", "diagnose", "errors", "report", "store.read"},
+    "report.page.comparison": {"_version", "diagnose", "report"},
     "watching": set(),
     "watching.live": {"_version", "diagnose", "errors", "reasons", "records", "report", "store.read"},
     "watching.following": {"diagnose", "watching.live", "records", "report", "store"},
@@ -83,10 +83,12 @@ MAP: dict[str, set[str]] = {
 # What a part may import besides, but only inside a function or for its types: not when the module loads.
 LATE: dict[str, set[str]] = {
     "recording.arguments": {"diagnose.finding", "diagnose.verdict", "watching.live"},
-    "callback": {"diagnose.finding", "report.console", "run", "store.event_sink", "store.read", "watching.live"},
+    "callback": {
+        "diagnose.finding", "report.terminal.summary", "run", "store.event_sink", "store.read", "watching.live",
+    },
     "cli": {"demo", "diagnose", "store", "watching"},
     "comparing": {"run"},
-    "inspection": {"report.findings", "report.notebook"},
+    "inspection": {"report.notebook", "report.words.findings"},
 }
 
 # The training half. All else is the analysis half, which runs where no framework is installed.

@@ -28,7 +28,7 @@ def test_one_run_alone_is_told_to_need_another() -> None:
 def test_compare_is_a_function_whatever_was_imported_before() -> None:
     program = """if True:
         import gradscope.comparing, gradscope.cli.compare, gradscope.cli.main, gradscope
-        import gradscope.report.comparing.comparison
+        import gradscope.report.values.comparison
         assert callable(gradscope.compare), gradscope.compare
         assert not {"keras", "tensorflow"} & set(__import__("sys").modules)
     """

@@ -13,8 +13,8 @@ from typer.main import get_command
 from gradscope import schema
 from gradscope.cli.main import app
 from gradscope.diagnose.discover import known_rules
-from gradscope.report.pair import paired_table
-from gradscope.report.summary import summarise
+from gradscope.report.terminal.pair import paired_table
+from gradscope.report.values.summary import summarise
 from gradscope.store.read import frames_of
 
 ROOT = Path(__file__).parents[1]

@@ -120,7 +120,7 @@ def _show(verdicts: Sequence[Verdict], fail_on: FailOn, output: Format) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from gradscope.report.terminal import WIDTH, print_text
+    from gradscope.report.terminal.printing import WIDTH, print_text
 
     console = Console()
     match output:
@@ -131,11 +131,11 @@ def _show(verdicts: Sequence[Verdict], fail_on: FailOn, output: Format) -> None:
             print(verdicts_json(verdicts, fail_on))
         case Format.JUNIT:
             from gradscope.diagnose.discover import known_rules
-            from gradscope.report.junit import junit_xml
+            from gradscope.report.build_servers.junit import junit_xml
 
             print(junit_xml(verdicts, list(known_rules())))
         case Format.GITHUB:
-            from gradscope.report.annotations import annotation_lines
+            from gradscope.report.build_servers.github import annotation_lines
 
             for line in annotation_lines(verdicts):
                 print_text(Text(line), console)
@@ -162,8 +162,8 @@ def verdicts_json(verdicts: Sequence[Verdict], fail_on: FailOn) -> str:
 def _texts(verdicts: Sequence[Verdict], width: int) -> list[Text]:
     from rich.text import Text
 
-    from gradscope.report.findings import counted, findings_text, number_of, or_higher
-    from gradscope.report.wording import printable
+    from gradscope.report.words.findings import counted, findings_text, number_of, or_higher
+    from gradscope.report.words.wording import printable
 
     texts: list[Text] = []
     for verdict in verdicts:

@@ -73,12 +73,12 @@ def compare(
     if as_json:
         print(to_json(comparison.to_json(), indent=2))
     elif page is not None:
-        from gradscope.report.comparing.words import compared_runs, headline
+        from gradscope.report.words.comparison import compared_runs, headline
 
         print(f"{compared_runs(comparison)}: {headline(comparison)}")
         print(f"  {page} ({page.stat().st_size / 1e6:.1f} MB)")
     else:
-        from gradscope.report.comparing.text import print_comparison
+        from gradscope.report.terminal.comparison import print_comparison
 
         print_comparison(comparison, show_all=show_all)
     if comparison.left_out:

@@ -49,8 +49,8 @@ def report(
     runs = {run.name: run for run in found.readable()}
     files = page_files(runs, output, path)
     from gradscope.diagnose.finding import at_least
-    from gradscope.report.findings import FLOOR, number_of, or_higher
-    from gradscope.report.wording import printable
+    from gradscope.report.words.findings import FLOOR, number_of, or_higher
+    from gradscope.report.words.wording import printable
 
     pages: list[dict[str, object]] = []
     for name, file in files.items():

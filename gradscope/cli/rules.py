@@ -33,8 +33,8 @@ def rules(
     from rich.text import Text
 
     from gradscope.diagnose.discover import known_rules, rule_named
-    from gradscope.report.rule_page import rule_list, rule_page
-    from gradscope.report.terminal import WIDTH, print_text
+    from gradscope.report.terminal.printing import WIDTH, print_text
+    from gradscope.report.terminal.rule import rule_list, rule_page
 
     shown = rule_list(known_rules(), width=WIDTH) if name is None else rule_page(name, rule_named(name), width=WIDTH)
     print_text(Text(shown), Console())

@@ -14,8 +14,8 @@ from gradscope.cli.many_runs import ManyRuns, runs_at
 from gradscope.lossless_json import to_json
 
 if TYPE_CHECKING:
-    from gradscope.report.overview.sweep import Sweep
-    from gradscope.report.summary import Summary
+    from gradscope.report.values.runs_table import Sweep
+    from gradscope.report.values.summary import Summary
 
 
 def summary(
@@ -74,7 +74,7 @@ def summary(
     if as_json:
         print(summary_json(shown))
         return 0
-    from gradscope.report.console import ROW_LIMIT, print_summary
+    from gradscope.report.terminal.summary import ROW_LIMIT, print_summary
 
     print_summary(shown, row_limit=None if show_all else ROW_LIMIT)
     return 0
@@ -82,7 +82,7 @@ def summary(
 
 def _show_sweep(runs: ManyRuns, sort: str | None, where: Sequence[str], show: Sequence[str], as_json: bool) -> int:
     from gradscope.comparing import overview
-    from gradscope.report.overview.selection import column_named, condition_of, ordered, selected
+    from gradscope.report.values.selection import column_named, condition_of, ordered, selected
 
     conditions = [condition_of(text) for text in where]
     sweep = dataclasses.replace(overview(runs), left_out=runs.left_out)
@@ -101,7 +101,7 @@ def _print(sweep: Sweep, *, show: Sequence[str] = (), as_json: bool) -> None:
     if as_json:
         print(to_json(sweep.to_json(), indent=2))
         return
-    from gradscope.report.overview.text import print_sweep
+    from gradscope.report.terminal.runs_table import print_sweep
 
     print_sweep(sweep, show=show, now=time.time())
 

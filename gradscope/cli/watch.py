@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.live import Live
 
-    from gradscope.report.watch.heat_strip import Glyphs
-    from gradscope.report.watch.live_view import Watched
+    from gradscope.report.terminal.heat_strip import Glyphs
+    from gradscope.report.terminal.live_view import Watched
 
 
 class Show(enum.StrEnum):
@@ -91,8 +91,8 @@ def watch(
 def _print_once(path: Path, show: Show, console: Console, *, as_json: bool) -> None:
     from gradscope.cli.many_runs import nearest_run
     from gradscope.errors import RunNotFoundError
-    from gradscope.report.terminal import WIDTH, print_text
-    from gradscope.report.watch.live_view import live_view
+    from gradscope.report.terminal.live_view import live_view
+    from gradscope.report.terminal.printing import WIDTH, print_text
     from gradscope.store.read import read_frames
     from gradscope.watching.following import Watching, latest_run
 
@@ -130,8 +130,8 @@ def _watch(path: Path, show: Show, interval: float, console: Console) -> None:
     """Show the view until it is interrupted; what was last known is then printed below the user's own lines."""
     from rich.live import Live
 
-    from gradscope.report.terminal import print_text
-    from gradscope.report.watch.live_view import parting
+    from gradscope.report.terminal.live_view import parting
+    from gradscope.report.terminal.printing import print_text
 
     watched = None
     try:
@@ -182,8 +182,8 @@ def _show_for(interval: float, watched: Watched, show: Show, live: Live) -> None
     """Show ``watched`` for ``interval`` seconds, drawn anew whenever the terminal has another size."""
     from rich.text import Text
 
-    from gradscope.report.terminal import encodable
-    from gradscope.report.watch.live_view import live_view
+    from gradscope.report.terminal.live_view import live_view
+    from gradscope.report.terminal.printing import encodable
 
     console, drawn = live.console, None
     until = time.monotonic() + interval
@@ -205,7 +205,7 @@ def _show_for(interval: float, watched: Watched, show: Show, live: Live) -> None
 
 
 def _glyphs(console: Console) -> Glyphs:
-    from gradscope.report.watch.heat_strip import glyphs_for
+    from gradscope.report.terminal.heat_strip import glyphs_for
 
     return glyphs_for(console.encoding, os.environ.get("TERM", ""))
 

@@ -80,12 +80,12 @@ class Preflight:
         return self.ok
 
     def __str__(self) -> str:
-        from gradscope.report.findings import findings_text  # only a person who looks needs the renderer
+        from gradscope.report.words.findings import findings_text  # only a person who looks needs the renderer
 
         return findings_text(self.findings).plain
 
     def __repr__(self) -> str:
-        from gradscope.report.findings import counted
+        from gradscope.report.words.findings import counted
 
         return f"<gradscope preflight of {self.model}: {counted(self.findings)}>"
 

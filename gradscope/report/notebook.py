@@ -7,7 +7,8 @@ from html import escape
 from typing import Final
 
 from gradscope.diagnose.finding import Finding
-from gradscope.report.findings import (
+from gradscope.report.values.summary import SiteRow, Summary
+from gradscope.report.words.findings import (
     code_lines,
     details,
     following,
@@ -17,8 +18,7 @@ from gradscope.report.findings import (
     sentence,
     title,
 )
-from gradscope.report.summary import SiteRow, Summary
-from gradscope.report.wording import (
+from gradscope.report.words.wording import (
     UNKNOWN,
     dead,
     footing,

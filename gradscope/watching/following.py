@@ -16,9 +16,9 @@ from typing import Final
 
 from gradscope.diagnose.diagnosis import diagnose
 from gradscope.records import EpochRecord, Record, Session, SessionEnd, StepRecord
-from gradscope.report.summary import Summary, summarise
-from gradscope.report.watch.history import History
-from gradscope.report.watch.live_view import Phase, Watched
+from gradscope.report.terminal.history import History
+from gradscope.report.terminal.live_view import Phase, Watched
+from gradscope.report.values.summary import Summary, summarise
 from gradscope.store.event_files import FOLDER, begun_at, event_files, run_directories, run_name
 from gradscope.store.follow import Following, read_on
 from gradscope.store.read import frames_of

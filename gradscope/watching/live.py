@@ -26,8 +26,8 @@ from gradscope.diagnose.discover import Rule, known_rules
 from gradscope.diagnose.finding import Finding, Severity, at_least, rank
 from gradscope.errors import GradscopeError
 from gradscope.records import EpochRecord, FindingsNote, Record, Session, StepRecord
-from gradscope.report.findings import findings_text, grouped, short_lines
-from gradscope.report.terminal import WIDTH, print_text
+from gradscope.report.terminal.printing import WIDTH, print_text
+from gradscope.report.words.findings import findings_text, grouped, short_lines
 from gradscope.store.read import frames_of
 
 OnFinding: TypeAlias = Literal["warn", "stop"] | Callable[[Finding], object] | None

@@ -6,7 +6,7 @@ import runs
 from findings import SICK, named
 
 from gradscope.report.notebook import summary_html
-from gradscope.report.summary import summarise
+from gradscope.report.values.summary import summarise
 from gradscope.store.read import frames_of
 
 

@@ -19,7 +19,7 @@ import gradscope
 from gradscope import GradScope
 from gradscope.cli.main import main
 from gradscope.records import EpochRecord, Record, StepRecord
-from gradscope.report.pair import paired_table
+from gradscope.report.terminal.pair import paired_table
 from gradscope.run import Run
 from gradscope.schema import STEPS
 from gradscope.store.event_sink import EventFileSink

@@ -8,11 +8,11 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from gradscope.records import Costs
-from gradscope.report.decades import whole_decades
 from gradscope.report.figures.grid import Floats, check_one_run, compact
 from gradscope.report.figures.labels import STEP_TITLE, log_scale
 from gradscope.report.figures.style import LINE_COLOURS, NEUTRAL, Spec, figure
-from gradscope.report.wording import seconds
+from gradscope.report.values.decades import whole_decades
+from gradscope.report.words.wording import seconds
 
 
 def overhead(steps: pd.DataFrame, costs: Costs) -> go.Figure:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from gradscope.errors import ArgumentError
 from gradscope.nearest import nearest
 from gradscope.network import Variable, main_variables
-from gradscope.report.decades import whole_decades
+from gradscope.report.values.decades import whole_decades
 from gradscope.schema import ACTIVATIONS, GRADIENTS, Column, Table
 
 Floats = NDArray[np.float64]

@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from gradscope.diagnose.finding import Finding
 from gradscope.errors import ArgumentError
-from gradscope.report.decades import whole_decades
 from gradscope.report.figures.grid import Floats, check_one_run, compact
 from gradscope.report.figures.labels import STEP_TITLE, distinct, listed, log_scale, short, words
 from gradscope.report.figures.strip import finding_rows, step_row, strip_of
 from gradscope.report.figures.style import LEGEND_LINE, LINE_COLOURS, NEUTRAL, Spec, figure, run_styles
+from gradscope.report.values.decades import whole_decades
 from gradscope.schema import Column
 
 _LOG_FROM: Final = 100.0

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from gradscope.network import Network
 from gradscope.records import Costs
-from gradscope.report.flat_names import flat
 from gradscope.report.page.rendering import moment
-from gradscope.report.summary import Summary
-from gradscope.report.wording import losses, metric, number, printable, seconds, shortened
+from gradscope.report.values.flat_names import flat
+from gradscope.report.values.summary import Summary
+from gradscope.report.words.wording import losses, metric, number, printable, seconds, shortened
 
 if TYPE_CHECKING:
     from gradscope.store.read import Frames

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from gradscope.report.figures.grid import Grid
-from gradscope.report.wording import magnitude, number, percentage, shortened
+from gradscope.report.words.wording import magnitude, number, percentage, shortened
 
 _NAME_CELLS: Final = 32
 

@@ -24,8 +24,8 @@ from gradscope.report.figures.grid import grid_of
 from gradscope.report.page.figure_store import PageFigure, Panel
 from gradscope.report.page.figure_words import extremes, is_known
 from gradscope.report.page.statistics import STATISTICS
-from gradscope.report.summary import Summary
-from gradscope.report.wording import losses, shortened
+from gradscope.report.values.summary import Summary
+from gradscope.report.words.wording import losses, shortened
 
 if TYPE_CHECKING:
     from gradscope.store.read import Frames

@@ -17,9 +17,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from gradscope.diagnose.finding import Severity
-from gradscope.report.findings import NAME_CELLS, code_lines, sentence, steps
 from gradscope.report.page.embedded import EmbeddedFigure, plotly_js, script_hash
-from gradscope.report.wording import printable, shortened
+from gradscope.report.words.findings import NAME_CELLS, code_lines, sentence, steps
+from gradscope.report.words.wording import printable, shortened
 
 SEVERITY_SYMBOLS: Final[Mapping[Severity, str]] = {"low": "●", "medium": "◆", "high": "▲"}
 

@@ -15,7 +15,7 @@ import numpy as np
 from markupsafe import Markup
 from numpy.typing import NDArray
 
-from gradscope.report.decades import whole_decades
+from gradscope.report.values.decades import whole_decades
 
 Floats = NDArray[np.float64]
 

@@ -11,8 +11,8 @@ from markupsafe import Markup
 
 from gradscope.report.figures.grid import Grid, grid_of
 from gradscope.report.page.sparkline import Axis, log_axis, pooled, sparkline
-from gradscope.report.summary import SiteRow, Summary
-from gradscope.report.wording import UNKNOWN, dead, gradient, magnitude, percentage, printable, saturation, signal
+from gradscope.report.values.summary import SiteRow, Summary
+from gradscope.report.words.wording import UNKNOWN, dead, gradient, magnitude, percentage, printable, saturation, signal
 
 if TYPE_CHECKING:
     from gradscope.store.read import Frames

@@ -1,1 +1,0 @@
-"""Several runs, a line each."""

@@ -1,1 +1,0 @@
-"""A run that is still being recorded, on one screen."""
