@@ -15,11 +15,11 @@ import numpy as np
 from gradscope.errors import ModelError
 from gradscope.inspection.batches import Batches
 from gradscope.inspection.building import build_ahead, unbuilt_parts
+from gradscope.instrument.backend import UnobservableError
 from gradscope.instrument.keras_border import keras
 from gradscope.instrument.network_of import fingerprint
 from gradscope.instrument.tensorflow.framework import tf
 from gradscope.instrument.tensorflow.look import Look
-from gradscope.instrument.tensorflow.plan import UnobservableError
 from gradscope.network import Network
 from gradscope.recording.step_records import StepRecords
 from gradscope.records import FinalPass, NetworkChange, Record, Session, StepRecord

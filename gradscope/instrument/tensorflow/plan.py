@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from gradscope import reasons
-from gradscope.errors import ModelError
+from gradscope.instrument.backend import UnobservableError
 from gradscope.instrument.network_of import LayerFilter
 from gradscope.instrument.notes import Notes
 from gradscope.instrument.tensorflow.copies import Copies, equal_bits, perturbed
@@ -28,10 +28,6 @@ from gradscope.instrument.tensorflow.watching import notes_of
 from gradscope.network import NotMeasured
 
 Mode = Literal["untried", "inline", "observe"]
-
-
-class UnobservableError(ModelError):
-    """The step cannot be looked at without being noticed; the message says why."""
 
 
 class Plan:

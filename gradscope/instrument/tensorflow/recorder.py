@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from gradscope import reasons
 from gradscope.errors import ModelError
+from gradscope.instrument.backend import Recorded, Timing, UnobservableError
 from gradscope.instrument.network_of import LayerFilter, places
 from gradscope.instrument.notes import Notes
 from gradscope.instrument.observation import Observation
@@ -34,47 +35,12 @@ from gradscope.instrument.tensorflow.feed import Feed, can_feed
 from gradscope.instrument.tensorflow.framework import packed_outputs, step_functions, tell_where, tf, traces, values_of
 from gradscope.instrument.tensorflow.measure import Measurement, NotedGraph, Settings
 from gradscope.instrument.tensorflow.norms import Updates
-from gradscope.instrument.tensorflow.plan import Plan, UnobservableError, is_training_step, own_iterators
-from gradscope.network import Network
+from gradscope.instrument.tensorflow.plan import Plan, is_training_step, own_iterators
 
 _TRIED_AGAIN = (2, 10, 100, 1_000)
 """Records at which the inline function is tried again: what holds at one step may fail at another."""
 _PLANS = "_gradscope_plans"
 _TRIED = "_gradscope_noted_anew"
-
-
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """What one recorded step gave.
-
-    Attributes:
-        observation: Its numbers.
-        network: What the numbers are of.
-        weight_norms: Norms of the trained variables before the step.
-        update_norms: Norms of what the step added to them; NaN where several steps ran in one call.
-        labels: Labels and weights from which its loss was computed; None where they are not known.
-    """
-
-    observation: Observation
-    network: Network
-    weight_norms: NDArray[np.float32]
-    update_norms: NDArray[np.float32]
-    labels: tuple[Any, Any] | None
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Seconds of one recorded step.
-
-    Attributes:
-        step_seconds: The training's own step.
-        extra_seconds: Everything else.
-        is_setup: Whether something was built and traced meanwhile.
-    """
-
-    step_seconds: float
-    extra_seconds: float
-    is_setup: bool
 
 
 @dataclass(slots=True)
