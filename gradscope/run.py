@@ -20,12 +20,12 @@ from gradscope.records import Costs, Session
 from gradscope.report.notebook import summary_html
 from gradscope.report.values.summary import Summary, summarise
 from gradscope.report.words.findings import Findings, number_of, or_higher, sentence, title
-from gradscope.store.csv_tables import write_csv
 from gradscope.store.event_files import run_name
-from gradscope.store.json_tables import write_json
-from gradscope.store.parquet import write_parquet
+from gradscope.store.export.csv import write_csv
+from gradscope.store.export.json import write_json
+from gradscope.store.export.parquet import write_parquet
+from gradscope.store.export.tidy import TidyTables, tidy_tables
 from gradscope.store.read import Frames, read_frames
-from gradscope.store.tidy import TidyTables, tidy_tables
 
 if TYPE_CHECKING:
     from os import PathLike

@@ -18,10 +18,10 @@ from gradscope.diagnose.finding import Severity
 from gradscope.diagnose.verdict import ignored_names
 from gradscope.errors import RunFormatError, RunNotFoundError
 from gradscope.run import Run, exported, load, raise_for
-from gradscope.store.csv_tables import write_csv
 from gradscope.store.event_files import run_name
-from gradscope.store.json_tables import write_json
-from gradscope.store.parquet import write_parquet
+from gradscope.store.export.csv import write_csv
+from gradscope.store.export.json import write_json
+from gradscope.store.export.parquet import write_parquet
 from gradscope.store.read import run_directories
 
 if TYPE_CHECKING:

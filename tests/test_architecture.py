@@ -89,7 +89,7 @@ LATE: dict[str, set[str]] = {
     "cli": {"demo", "diagnose", "store", "watching"},
     "comparing": {"run"},
     "inspection": {"report.notebook", "report.words.findings"},
-}
+}  # fmt: skip
 
 # The training half. All else is the analysis half, which runs where no framework is installed.
 NEEDS_KERAS = {

@@ -13,8 +13,8 @@ from gradscope.cli.many_runs import runs_at
 from gradscope.lossless_json import to_json
 
 if TYPE_CHECKING:
-    from gradscope.store.destination import Written
-    from gradscope.store.tidy import TidyTables
+    from gradscope.store.export.destination import Written
+    from gradscope.store.export.tidy import TidyTables
 
     Write: TypeAlias = Callable[[Path, Iterable[tuple[str, TidyTables]]], list[Written]]
 
@@ -66,7 +66,7 @@ def export(
       gradscope export logs --to parquet -o tables --json | jq '.files[].path'
     """
     write = _writer(to)
-    from gradscope.store.tidy import tidy_tables
+    from gradscope.store.export.tidy import tidy_tables
 
     runs = runs_at([path])
     names: list[str] = []
@@ -84,22 +84,22 @@ def export(
 def _writer(to: Format) -> Write:
     match to:
         case Format.PARQUET:
-            from gradscope.store.parquet import write_parquet
+            from gradscope.store.export.parquet import write_parquet
 
             return write_parquet
         case Format.CSV:
-            from gradscope.store.csv_tables import write_csv
+            from gradscope.store.export.csv import write_csv
 
             return write_csv
         case Format.JSON:
-            from gradscope.store.json_tables import write_json
+            from gradscope.store.export.json import write_json
 
             return write_json
 
 
 def written_json(to: Format, output: Path, runs: Sequence[str], written: Sequence[Written]) -> str:
     """Return as strict JSON what was written: the runs, and each file with the rows of each table in it."""
-    from gradscope.store.tables import VERSION
+    from gradscope.store.export.tables import VERSION
 
     document = {
         "to": to.value,
@@ -113,7 +113,7 @@ def written_json(to: Format, output: Path, runs: Sequence[str], written: Sequenc
 
 def _said(to: Format, output: Path, runs: Sequence[str], written: Sequence[Written]) -> str:
     from gradscope.report.words.wording import printable
-    from gradscope.store.destination import SCHEMA_FILE
+    from gradscope.store.export.destination import SCHEMA_FILE
 
     rows: dict[str, int] = {}
     for each in written:

@@ -10,7 +10,7 @@ from runs import awkward_names, healthy, sick, write
 
 from gradscope import load
 from gradscope.cli.main import main
-from gradscope.store.tables import TABLES
+from gradscope.store.export.tables import TABLES
 
 
 @pytest.fixture

@@ -17,9 +17,9 @@ from typing import Any
 import pandas as pd
 
 from gradscope.errors import WriterError
-from gradscope.store.destination import SCHEMA_FILE, Written, export_directory
-from gradscope.store.tables import TABLES
-from gradscope.store.tidy import TidyTables
+from gradscope.store.export.destination import SCHEMA_FILE, Written, export_directory
+from gradscope.store.export.tables import TABLES
+from gradscope.store.export.tidy import TidyTables
 
 
 def write_csv(directory: Path, runs: Iterable[tuple[str, TidyTables]]) -> list[Written]:

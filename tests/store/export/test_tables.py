@@ -40,12 +40,12 @@ from gradscope.errors import GradscopeError
 from gradscope.records import Costs, EpochRecord, NetworkChange, Record, Session, StepRecord
 from gradscope.runs import Runs
 from gradscope.schema import GRADIENTS, STEPS, UNITS
-from gradscope.store.csv_tables import write_csv
+from gradscope.store.export.csv import write_csv
+from gradscope.store.export.json import write_json
+from gradscope.store.export.parquet import encoded, write_parquet
+from gradscope.store.export.tables import FINDINGS, TABLES, VERSION, ExportedColumn
+from gradscope.store.export.tidy import TidyTables, tidy_tables
 from gradscope.store.frames import frames_of
-from gradscope.store.json_tables import write_json
-from gradscope.store.parquet import encoded, write_parquet
-from gradscope.store.tables import FINDINGS, TABLES, VERSION, ExportedColumn
-from gradscope.store.tidy import TidyTables, tidy_tables
 
 README = Path(gradscope.store.__file__).with_name("README.md")
 NETWORK = network("relu", ["a", "b"])

@@ -16,9 +16,9 @@ import pandas as pd
 
 from gradscope._version import __version__
 from gradscope.errors import GradscopeError
-from gradscope.store.destination import Written, export_directory
-from gradscope.store.tables import TABLES, VERSION, ExportedTable, Type
-from gradscope.store.tidy import TidyTables
+from gradscope.store.export.destination import Written, export_directory
+from gradscope.store.export.tables import TABLES, VERSION, ExportedTable, Type
+from gradscope.store.export.tidy import TidyTables
 
 
 def write_parquet(directory: Path, runs: Iterable[tuple[str, TidyTables]]) -> list[Written]:

@@ -15,9 +15,9 @@ import numpy as np
 import pandas as pd
 
 from gradscope.lossless_json import word
-from gradscope.store.destination import Written, export_file
-from gradscope.store.tables import TABLES, schema_document
-from gradscope.store.tidy import TidyTables
+from gradscope.store.export.destination import Written, export_file
+from gradscope.store.export.tables import TABLES, schema_document
+from gradscope.store.export.tidy import TidyTables
 
 
 def write_json(path: Path, runs: Iterable[tuple[str, TidyTables]]) -> list[Written]:

@@ -15,15 +15,15 @@ from gradscope._version import __version__
 from gradscope.lossless_json import to_json
 from gradscope.network import Network
 from gradscope.records import Session
+from gradscope.store.export.tables import LAYERS, RUNS, TABLES, Type
 from gradscope.store.frames import Frames
-from gradscope.store.tables import LAYERS, RUNS, TABLES, Type
 
 TidyTables: TypeAlias = Mapping[str, pd.DataFrame]
 """The tables of one run by name, as `tidy_tables` makes them."""
 
 
 def tidy_tables(frames: Frames, findings: pd.DataFrame) -> TidyTables:
-    """Return the tables of `gradscope.store.tables.TABLES` for one run.
+    """Return the tables of `gradscope.store.export.tables.TABLES` for one run.
 
     Args:
         frames: The run.

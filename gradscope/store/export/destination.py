@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from gradscope.errors import GradscopeError, WriterError
-from gradscope.store.tables import VERSION, schema_document
+from gradscope.store.export.tables import VERSION, schema_document
 
 # Spark, pandas and DuckDB take a name that begins with an underscore for no part of the data.
 SCHEMA_FILE: Final = "_schema.json"

@@ -1,0 +1,1 @@
+"""Exports: Parquet, CSV and JSON of every table of a run."""
