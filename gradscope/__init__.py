@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from gradscope.recording.schedule import budget, early, every
     from gradscope.report import figures
     from gradscope.report.values.comparison import Comparison
+    from gradscope.report.values.findings import Findings
     from gradscope.report.values.runs_table import Sweep
     from gradscope.report.values.summary import Summary
-    from gradscope.report.words.findings import Findings
     from gradscope.run import Run, load
     from gradscope.runs import Runs, load_runs
 
@@ -74,7 +74,7 @@ _HOMES: Final = {
     "Comparison": "gradscope.report.values.comparison",
     "Evidence": "gradscope.diagnose.finding",
     "Finding": "gradscope.diagnose.finding",
-    "Findings": "gradscope.report.words.findings",
+    "Findings": "gradscope.report.values.findings",
     "GradScope": "gradscope.callback",
     "Preflight": "gradscope.inspection.preflight",
     "Run": "gradscope.run",

@@ -25,12 +25,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.text import Text
 
 from gradscope.errors import GradscopeError
+from gradscope.report.terminal.findings import overview_lines
 from gradscope.report.terminal.pair import print_pair
 from gradscope.report.terminal.printing import WIDTH as TEXT_WIDTH
 from gradscope.report.terminal.printing import print_text
 from gradscope.report.values.summary import Summary
-from gradscope.report.words.findings import overview_lines
-from gradscope.report.words.wording import quoted
+from gradscope.report.words.names import quoted
 
 DEPTH: Final = 8
 WIDTH: Final = 128

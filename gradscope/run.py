@@ -18,8 +18,9 @@ from gradscope.errors import CheckFailedError, MissingTableError
 from gradscope.network import Network, NotMeasured
 from gradscope.records import Costs, Session
 from gradscope.report.notebook import summary_html
+from gradscope.report.values.findings import Findings
 from gradscope.report.values.summary import Summary, summarise
-from gradscope.report.words.findings import Findings, number_of, or_higher, sentence, title
+from gradscope.report.words.findings import number_of, or_higher, sentence, title
 from gradscope.store.event_files import run_name
 from gradscope.store.export.csv import write_csv
 from gradscope.store.export.json import write_json
@@ -217,10 +218,8 @@ class Run:
         Raises:
             ArgumentError: If the file is there and is no report, or its directory is not there.
         """
-        from gradscope.report.page.run import (  # plotly and the templates, for those who want them
-            report_html,
-            write_page,
-        )
+        from gradscope.report.page.run import report_html  # plotly and the templates, for those who want them
+        from gradscope.report.page.writing import write_page
 
         page = report_html(self.frames, self._findings, name=self.name, now=datetime.now().astimezone())
         write_page(page, Path(path), force=force)

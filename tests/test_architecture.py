@@ -22,6 +22,7 @@ import pytest
 import gradscope
 from gradscope.network import Layer, Network, Site, Variable
 from gradscope.records import Costs, EpochRecord, NetworkChange, Session, SessionEnd, StepRecord
+from gradscope.report.values.shown import Shown
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS
 from gradscope.store.event_sink import EventFileSink
 
@@ -47,13 +48,19 @@ MAP: dict[str, set[str]] = {
     "recording.kept_batches": {"instrument.keras_border"},
     "store": {"_version", "errors", "lossless_json", "nearest", "schema", "network", "records"},
     "diagnose": {"errors", "lossless_json", "nearest", "reasons", "schema", "network", "store"},
+    "report.values": {"diagnose", "errors", "nearest", "network", "records", "store.read"},
+    "report.words": {"diagnose", "nearest", "network", "records", "report.values"},
+    "report.terminal": {"diagnose", "nearest", "network", "records", "report.values", "report.words", "schema"},
+    "report.notebook": {"diagnose", "report.values", "report.words"},
+    "report.build_servers": {"diagnose", "report.terminal", "report.values", "report.words"},
     "report.figures": {
-        "diagnose", "errors", "nearest", "schema", "network", "records", "report.values.decades",
-        "report.words.wording", "store.read",
+        "diagnose", "errors", "nearest", "network", "records", "report.values", "report.words", "schema", "store.read",
     },
-    "report": {"diagnose", "errors", "nearest", "schema", "network", "records", "store.read"},
-    "report.page.run": {"_version", "diagnose", "errors", "report", "store.read"},
-    "report.page.comparison": {"_version", "diagnose", "report"},
+    "report.page": {
+        "_version", "diagnose", "errors", "nearest", "network", "records", "report.figures", "report.values",
+        "report.words", "schema", "store.read",
+    },
+    "report": set(),
     "watching": set(),
     "watching.live": {"_version", "diagnose", "errors", "reasons", "records", "report", "store.read"},
     "watching.following": {"diagnose", "watching.live", "records", "report", "store"},
@@ -74,7 +81,8 @@ MAP: dict[str, set[str]] = {
         "errors", "instrument", "network", "reasons", "records", "recording", "schema", "store.sink",
     },
     "inspection": {
-        "diagnose", "errors", "instrument", "network", "recording.step_records", "records", "store.frames",
+        "diagnose", "errors", "instrument", "network", "recording.step_records", "records", "report.values",
+        "store.frames",
     },
     "demo": {"callback", "errors", "instrument.keras_border", "recording.schedule", "report", "run"},
     "testing": {"activations", "errors", "nearest", "schema", "network", "records", "store"},
@@ -88,7 +96,6 @@ LATE: dict[str, set[str]] = {
     },
     "cli": {"demo", "diagnose", "store", "watching"},
     "comparing": {"run"},
-    "inspection": {"report.notebook", "report.words.findings"},
 }  # fmt: skip
 
 # The training half. All else is the analysis half, which runs where no framework is installed.
@@ -198,6 +205,21 @@ def test_modules_import_only_what_the_map_allows() -> None:
                 where = f"{path.relative_to(ROOT)}:{found.line}"
                 refused.append(f"{where} imports gradscope.{found.target}, which {part!r} may not")
     assert refused == []
+
+
+def test_no_two_files_import_each_other_late_imports_counted() -> None:
+    files = {module: {found.target for found in inner_imports(path)} for module, path in INNER.items()}
+    list(graphlib.TopologicalSorter(files).static_order())  # raises CycleError, naming the circle
+
+
+def test_what_shows_a_value_is_there() -> None:
+    public = [getattr(gradscope, name) for name in gradscope.__all__]
+    shown = [value for value in public if inspect.isclass(value) and issubclass(value, Shown)]
+    assert {value.__name__ for value in shown} >= {"Comparison", "Findings", "Summary", "Sweep"}
+    for value in shown:
+        names = [getattr(value, name, "") for name in ("TEXT", "HTML", "PAGE")]
+        for module, _, function in (name.partition(":") for name in names if name):
+            assert callable(getattr(importlib.import_module(module), function))
 
 
 def test_the_root_package_loads_only_errors_and_the_version() -> None:

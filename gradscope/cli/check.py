@@ -162,8 +162,10 @@ def verdicts_json(verdicts: Sequence[Verdict], fail_on: FailOn) -> str:
 def _texts(verdicts: Sequence[Verdict], width: int) -> list[Text]:
     from rich.text import Text
 
-    from gradscope.report.words.findings import counted, findings_text, number_of, or_higher
-    from gradscope.report.words.wording import printable
+    from gradscope.report.terminal.findings import findings_text
+    from gradscope.report.values.findings import counted
+    from gradscope.report.words.findings import number_of, or_higher
+    from gradscope.report.words.names import printable
 
     texts: list[Text] = []
     for verdict in verdicts:

@@ -112,7 +112,7 @@ def written_json(to: Format, output: Path, runs: Sequence[str], written: Sequenc
 
 
 def _said(to: Format, output: Path, runs: Sequence[str], written: Sequence[Written]) -> str:
-    from gradscope.report.words.wording import printable
+    from gradscope.report.words.names import printable
     from gradscope.store.export.destination import SCHEMA_FILE
 
     rows: dict[str, int] = {}

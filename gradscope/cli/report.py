@@ -49,8 +49,9 @@ def report(
     runs = {run.name: run for run in found.readable()}
     files = page_files(runs, output, path)
     from gradscope.diagnose.finding import at_least
-    from gradscope.report.words.findings import FLOOR, number_of, or_higher
-    from gradscope.report.words.wording import printable
+    from gradscope.report.values.findings import FLOOR
+    from gradscope.report.words.findings import number_of, or_higher
+    from gradscope.report.words.names import printable
 
     pages: list[dict[str, object]] = []
     for name, file in files.items():

@@ -28,6 +28,8 @@ from gradscope.inspection.description import described
 from gradscope.inspection.subject import Subject
 from gradscope.inspection.symmetry import alike_kernels
 from gradscope.instrument.keras_border import keras
+from gradscope.report.values.findings import Findings, counted
+from gradscope.report.values.shown import rendered
 
 CHECKS: Final[tuple[Callable[[Subject], Iterable[Finding]], ...]] = (
     nonfinite_data,
@@ -80,19 +82,13 @@ class Preflight:
         return self.ok
 
     def __str__(self) -> str:
-        from gradscope.report.words.findings import findings_text  # only a person who looks needs the renderer
-
-        return findings_text(self.findings).plain
+        return rendered(Findings.TEXT, self.findings).plain
 
     def __repr__(self) -> str:
-        from gradscope.report.words.findings import counted
-
         return f"<gradscope preflight of {self.model}: {counted(self.findings)}>"
 
     def _repr_html_(self) -> str:
-        from gradscope.report.notebook import findings_html
-
-        return findings_html(self.findings)
+        return rendered(Findings.HTML, self.findings)
 
 
 def preflight(

@@ -7,30 +7,12 @@ from html import escape
 from typing import Final
 
 from gradscope.diagnose.finding import Finding
+from gradscope.report.values.findings import grouped
 from gradscope.report.values.summary import SiteRow, Summary
-from gradscope.report.words.findings import (
-    code_lines,
-    details,
-    following,
-    grouped,
-    overview,
-    overview_groups,
-    sentence,
-    title,
-)
-from gradscope.report.words.wording import (
-    UNKNOWN,
-    dead,
-    footing,
-    gradient,
-    heading,
-    legend,
-    magnitude,
-    more_findings,
-    printable,
-    saturation,
-    signal,
-)
+from gradscope.report.words.findings import code_lines, details, following, overview, overview_groups, sentence, title
+from gradscope.report.words.names import printable
+from gradscope.report.words.numbers import UNKNOWN, magnitude
+from gradscope.report.words.summary import dead, footing, gradient, heading, legend, more_findings, saturation, signal
 
 _COLUMNS: Final = (
     "layer",

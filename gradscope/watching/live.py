@@ -26,8 +26,9 @@ from gradscope.diagnose.discover import Rule, known_rules
 from gradscope.diagnose.finding import Finding, Severity, at_least, rank
 from gradscope.errors import GradscopeError
 from gradscope.records import EpochRecord, FindingsNote, Record, Session, StepRecord
+from gradscope.report.terminal.findings import findings_text, short_lines
 from gradscope.report.terminal.printing import WIDTH, print_text
-from gradscope.report.words.findings import findings_text, grouped, short_lines
+from gradscope.report.values.findings import grouped
 from gradscope.store.read import frames_of
 
 OnFinding: TypeAlias = Literal["warn", "stop"] | Callable[[Finding], object] | None

@@ -7,7 +7,7 @@ from typing import Final
 
 from gradscope.diagnose.verdict import Verdict
 from gradscope.report.words.findings import code_lines, details, sentence, title
-from gradscope.report.words.wording import printable
+from gradscope.report.words.names import printable
 
 _LEVELS: Final = {"high": "warning", "medium": "warning", "low": "notice"}
 

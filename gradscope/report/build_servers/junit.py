@@ -7,8 +7,10 @@ from xml.etree import ElementTree as ET
 
 from gradscope.diagnose.finding import Finding
 from gradscope.diagnose.verdict import Verdict
-from gradscope.report.words.findings import counted, findings_text, number_of, sentence
-from gradscope.report.words.wording import printable
+from gradscope.report.terminal.findings import findings_text
+from gradscope.report.values.findings import counted
+from gradscope.report.words.findings import number_of, sentence
+from gradscope.report.words.names import printable
 
 
 def junit_xml(verdicts: Iterable[Verdict], rules: Sequence[str]) -> str:

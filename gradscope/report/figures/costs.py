@@ -12,7 +12,7 @@ from gradscope.report.figures.grid import Floats, check_one_run, compact
 from gradscope.report.figures.labels import STEP_TITLE, log_scale
 from gradscope.report.figures.style import LINE_COLOURS, NEUTRAL, Spec, figure
 from gradscope.report.values.decades import whole_decades
-from gradscope.report.words.wording import seconds
+from gradscope.report.words.numbers import seconds
 
 
 def overhead(steps: pd.DataFrame, costs: Costs) -> go.Figure:

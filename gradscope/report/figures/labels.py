@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from gradscope.nearest import few
-from gradscope.report.words.wording import printable, shortened
+from gradscope.report.words.names import printable, shortened
 from gradscope.schema import ACTIVATIONS, GRADIENTS, Column, Table
 
 STEP_TITLE: Final = "step (training batches)"

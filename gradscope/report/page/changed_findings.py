@@ -12,7 +12,7 @@ from gradscope.report.page.panels import LAYERS
 from gradscope.report.values.comparison import KINDS, Comparison, FindingChange, Kind
 from gradscope.report.words.comparison import KIND_WORDS, by_finding, lacking_layer, which_runs
 from gradscope.report.words.findings import followed
-from gradscope.report.words.wording import printable
+from gradscope.report.words.names import printable
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from datetime import datetime, tzinfo
+from pathlib import Path
 from typing import Final
 
 from gradscope._version import __version__
@@ -21,14 +22,20 @@ from gradscope.report.page.facts import Fact
 from gradscope.report.page.figure_store import FigureStore
 from gradscope.report.page.rendering import SEVERITY_SYMBOLS, PageHead, moment, rendered
 from gradscope.report.page.run import FEW_RECORDS
+from gradscope.report.page.writing import write_page
 from gradscope.report.values.comparison import Comparison
 from gradscope.report.words.comparison import compared_runs, few_short, headline, points
-from gradscope.report.words.wording import printable, shortened
+from gradscope.report.words.names import printable, shortened
 
 _MOST_ARTICLES: Final = 8
 _MOST_NAMES: Final = 12
 _NAME_CELLS: Final = 32
 _UNLIKE: Final = 1.1
+
+
+def write_comparison(comparison: Comparison, *, path: Path, force: bool, now: datetime) -> None:
+    """Write the page of ``comparison`` to ``path``, as `write_page` does."""
+    write_page(comparison_html(comparison, now=now), path, force=force)
 
 
 def comparison_html(comparison: Comparison, *, now: datetime) -> str:

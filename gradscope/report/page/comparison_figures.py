@@ -23,7 +23,8 @@ from gradscope.report.page.panels import DEPTH, HEATMAP_COLUMNS, LAYERS, LOSS, t
 from gradscope.report.page.statistics import STATISTICS, Statistic
 from gradscope.report.values.comparison import Comparison, Side
 from gradscope.report.words.comparison import few_short
-from gradscope.report.words.wording import magnitude, number, shortened
+from gradscope.report.words.names import shortened
+from gradscope.report.words.numbers import magnitude, number
 
 if TYPE_CHECKING:
     from gradscope.store.read import Frames

@@ -18,7 +18,8 @@ from gradscope.report.words.comparison import (
     number_text,
     setting_value,
 )
-from gradscope.report.words.wording import UNKNOWN, metric, overhead_text, printable, shortened
+from gradscope.report.words.names import printable, shortened
+from gradscope.report.words.numbers import UNKNOWN, metric, overhead_text
 
 MOST_RUNS: Final = 14
 """Lines of the table of runs that are seen at once; the others are folded away."""

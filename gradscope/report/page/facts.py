@@ -13,7 +13,9 @@ from gradscope.records import Costs
 from gradscope.report.page.rendering import moment
 from gradscope.report.values.flat_names import flat
 from gradscope.report.values.summary import Summary
-from gradscope.report.words.wording import losses, metric, number, printable, seconds, shortened
+from gradscope.report.words.names import printable, shortened
+from gradscope.report.words.numbers import metric, number, plural, seconds
+from gradscope.report.words.summary import losses
 
 if TYPE_CHECKING:
     from gradscope.store.read import Frames
@@ -42,8 +44,8 @@ def facts(summary: Summary) -> list[Fact]:
     """Return how the training went, for the top of the page."""
     progress = summary.progress
     found = [
-        Fact("trained", f"{_count(progress.step_count, 'step')} in {_count(progress.epoch_count, 'epoch')}"),
-        Fact("recorded", _count(progress.recorded_count, "step")),
+        Fact("trained", f"{plural(progress.step_count, 'step')} in {plural(progress.epoch_count, 'epoch')}"),
+        Fact("recorded", plural(progress.recorded_count, "step")),
     ]
     if progress.recorded_count:
         if said := losses(summary):
@@ -113,8 +115,8 @@ def _model(network: Network) -> Iterator[Fact]:
     compiled = network.compiled
     yield Fact("model", shortened(network.name, 48))
     yield Fact(
-        "layers", f"{len(network.layers):,}, with {_count(len(network.sites), 'activation')} and "
-        f"{_count(len(network.variables), 'trainable variable')} recorded",
+        "layers", f"{len(network.layers):,}, with {plural(len(network.sites), 'activation')} and "
+        f"{plural(len(network.variables), 'trainable variable')} recorded",
     )  # fmt: skip
     yield Fact("loss", printable(compiled.loss))
     yield Fact("optimizer", printable(compiled.optimizer))
@@ -131,7 +133,3 @@ def _value(value: Any) -> str:  # Any: a JSON value
         return ""
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
     return shortened(text, _VALUE_CELLS)
-
-
-def _count(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from gradscope.report.figures.grid import Grid
-from gradscope.report.words.wording import magnitude, number, percentage, shortened
+from gradscope.report.words.names import shortened
+from gradscope.report.words.numbers import magnitude, number, percentage
 
 _NAME_CELLS: Final = 32
 

@@ -16,7 +16,8 @@ from gradscope.report.page.figure_store import PageFigure
 from gradscope.report.page.figure_words import extremes, is_known
 from gradscope.report.page.panels import LAYERS, LOSS, heatmap_figures, profile_figures, table_to_draw, unit_map_figure
 from gradscope.report.page.statistics import STATISTICS
-from gradscope.report.words.wording import number, printable
+from gradscope.report.words.names import printable
+from gradscope.report.words.numbers import number
 
 if TYPE_CHECKING:
     from gradscope.store.read import Frames

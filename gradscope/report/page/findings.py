@@ -13,8 +13,9 @@ from gradscope.diagnose.discover import known_rules
 from gradscope.diagnose.finding import Finding, at_least
 from gradscope.report.page.figure_store import FigureStore, PageFigure, Panel
 from gradscope.report.page.finding_figures import figure_of, place_of
-from gradscope.report.words.findings import FLOOR, following, grouped, number_of, steps
-from gradscope.report.words.wording import printable
+from gradscope.report.values.findings import FLOOR, grouped
+from gradscope.report.words.findings import following, number_of, steps
+from gradscope.report.words.names import printable
 
 if TYPE_CHECKING:
     from gradscope.store.read import Frames

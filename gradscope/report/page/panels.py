@@ -25,7 +25,8 @@ from gradscope.report.page.figure_store import PageFigure, Panel
 from gradscope.report.page.figure_words import extremes, is_known
 from gradscope.report.page.statistics import STATISTICS
 from gradscope.report.values.summary import Summary
-from gradscope.report.words.wording import losses, shortened
+from gradscope.report.words.names import shortened
+from gradscope.report.words.summary import losses
 
 if TYPE_CHECKING:
     from gradscope.store.read import Frames

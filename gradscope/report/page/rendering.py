@@ -19,7 +19,7 @@ from markupsafe import Markup
 from gradscope.diagnose.finding import Severity
 from gradscope.report.page.embedded import EmbeddedFigure, plotly_js, script_hash
 from gradscope.report.words.findings import NAME_CELLS, code_lines, sentence, steps
-from gradscope.report.words.wording import printable, shortened
+from gradscope.report.words.names import printable, shortened
 
 SEVERITY_SYMBOLS: Final[Mapping[Severity, str]] = {"low": "●", "medium": "◆", "high": "▲"}
 

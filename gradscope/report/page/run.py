@@ -8,22 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gradscope._version import __version__
 from gradscope.diagnose.discover import known_rules
 from gradscope.diagnose.finding import Finding, at_least
-from gradscope.errors import ArgumentError
 from gradscope.report.page.facts import cost_rows, facts, recording_facts
 from gradscope.report.page.figure_store import FigureStore, Panel, shown_panels
 from gradscope.report.page.findings import marks_by_layer, shown_findings
 from gradscope.report.page.panels import cost_figure, panels
 from gradscope.report.page.rendering import SEVERITY_SYMBOLS, PageHead, rendered
 from gradscope.report.page.table import COLUMNS, table_rows
+from gradscope.report.values.findings import FLOOR
 from gradscope.report.values.summary import Summary, summarise
-from gradscope.report.words.findings import FLOOR, number_of, or_higher
-from gradscope.report.words.wording import legend, printable
+from gradscope.report.words.findings import number_of, or_higher
+from gradscope.report.words.names import printable
+from gradscope.report.words.summary import legend
 
 if TYPE_CHECKING:
     from gradscope.store.read import Frames
@@ -33,8 +33,6 @@ FEW_RECORDS: Final = 5
 
 _MOST_OVERVIEW: Final = 6
 _MOST_UNITS: Final = 24
-_MARK: Final = b'<meta name="generator" content="GradScope '
-_HEAD_BYTES: Final = 2_000
 
 
 def report_html(frames: Frames, findings: Sequence[Finding], *, name: str, now: datetime) -> str:
@@ -114,38 +112,6 @@ def page_head(summary: Summary) -> PageHead:
         text = f"{number_of(len(severe))} of {or_higher(FLOOR)}"
         return PageHead(level, SEVERITY_SYMBOLS[level], text, tuple(cautions))
     return PageHead("fine", "✓", "Nothing wrong found", tuple(cautions))
-
-
-def write_page(page: str, path: Path, *, force: bool = False) -> None:
-    """Write ``page`` to ``path``; an older report is replaced, any other file is not.
-
-    Args:
-        page: What to write.
-        path: Where to.
-        force: True to replace whatever is there.
-
-    Raises:
-        ArgumentError: If the file is there and is no report, its directory is not there, or its name is that of
-            another kind of file.
-    """
-    if path.is_dir():
-        raise ArgumentError(f"{str(path)!r} is a directory. Name a file, such as {str(path / 'report.html')!r}.")
-    if not path.exists() and path.suffix.lower() not in ("", ".html", ".htm"):
-        page_name = path.with_suffix(".html").name
-        raise ArgumentError(f"A page is HTML, and {path.name!r} is no name for one. Write {page_name!r}.")
-    if path.exists() and not force and not _is_report(path):
-        raise ArgumentError(
-            f"{str(path)!r} is no report, so it is not replaced. Name another file, or "
-            "replace it all the same: force=True, or --force."
-        )
-    if not path.parent.is_dir():
-        raise ArgumentError(f"There is no directory {str(path.parent)!r} to write {path.name!r} to. Make it first.")
-    path.write_text(page, encoding="utf-8")
-
-
-def _is_report(path: Path) -> bool:
-    with path.open("rb") as file:
-        return _MARK in file.read(_HEAD_BYTES)
 
 
 def _low_line(findings: Sequence[Finding]) -> str:

@@ -12,7 +12,9 @@ from markupsafe import Markup
 from gradscope.report.figures.grid import Grid, grid_of
 from gradscope.report.page.sparkline import Axis, log_axis, pooled, sparkline
 from gradscope.report.values.summary import SiteRow, Summary
-from gradscope.report.words.wording import UNKNOWN, dead, gradient, magnitude, percentage, printable, saturation, signal
+from gradscope.report.words.names import printable
+from gradscope.report.words.numbers import UNKNOWN, magnitude, percentage
+from gradscope.report.words.summary import dead, gradient, saturation, signal
 
 if TYPE_CHECKING:
     from gradscope.store.read import Frames

@@ -36,7 +36,7 @@ from gradscope.report.words.comparison import (
     which_runs,
 )
 from gradscope.report.words.findings import NAME_CELLS, number_of
-from gradscope.report.words.wording import printable, quoted, shortened
+from gradscope.report.words.names import printable, quoted, shortened
 
 _ROWS: Final = 12
 _FINDINGS: Final = 8

@@ -17,7 +17,7 @@ from rich.text import Text
 
 from gradscope.report.terminal.printing import encodable
 from gradscope.report.values.decades import whole_decades
-from gradscope.report.words.wording import magnitude, percentage
+from gradscope.report.words.numbers import magnitude, percentage
 
 LEAST_DECADES: Final = 2
 """Powers of ten that a scale spans at least: a hum of a few percent must not look like an alarm."""

@@ -19,21 +19,14 @@ from gradscope.report.terminal.history import MEASURES, Grid, History, Statistic
 from gradscope.report.terminal.printing import WIDTH, wrapped
 from gradscope.report.terminal.summary import names_column
 from gradscope.report.terminal.table import GAP, Column, table_lines, total_width
+from gradscope.report.values.findings import FLOOR, grouped
 from gradscope.report.values.overhead import overhead
 from gradscope.report.values.summary import SiteRow, Summary
-from gradscope.report.words.findings import FLOOR, grouped, number_of, or_higher, sentence, title
-from gradscope.report.words.wording import (
-    dead,
-    gradient,
-    heading,
-    magnitude,
-    more_findings,
-    printable,
-    saturation,
-    seconds,
-    signal,
-)
-from gradscope.report.words.wording import legend as meaning_of_marks
+from gradscope.report.words.findings import number_of, or_higher, sentence, title
+from gradscope.report.words.names import printable
+from gradscope.report.words.numbers import magnitude, seconds
+from gradscope.report.words.summary import dead, gradient, heading, more_findings, saturation, signal
+from gradscope.report.words.summary import legend as meaning_of_marks
 
 Phase: TypeAlias = Literal["waiting", "running", "ended"]
 """No record is there yet; the training runs, as far as its records tell; its last record says that it ended."""

@@ -13,18 +13,9 @@ from gradscope.report.terminal.summary import names_column
 from gradscope.report.terminal.table import GAP, Column, table_lines, total_width
 from gradscope.report.values.overhead import recording_seconds
 from gradscope.report.values.summary import SiteRow, Summary
-from gradscope.report.words.wording import (
-    UNKNOWN,
-    dead,
-    gradient,
-    legend,
-    losses,
-    metric,
-    printable,
-    saturation,
-    seconds,
-    shortened,
-)
+from gradscope.report.words.names import printable, shortened
+from gradscope.report.words.numbers import UNKNOWN, metric, seconds
+from gradscope.report.words.summary import dead, gradient, legend, losses, saturation
 
 _TITLE_CELLS: Final = 7
 _STATISTICS: Final[dict[str, Callable[[SiteRow], str]]] = {

@@ -14,7 +14,8 @@ from gradscope.nearest import few
 from gradscope.report.terminal.printing import WIDTH, print_text, wrapped
 from gradscope.report.terminal.table import GAP, Column, table_lines
 from gradscope.report.values.runs_table import COLUMNS, RunRow, Sweep
-from gradscope.report.words.wording import UNKNOWN, metric, overhead_text, printable, seconds, shortened
+from gradscope.report.words.names import printable, shortened
+from gradscope.report.words.numbers import UNKNOWN, metric, overhead_text, seconds
 
 _LEAST_RUN: Final = 10
 _LEAST_FINDING: Final = 20

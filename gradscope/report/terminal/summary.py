@@ -13,21 +13,21 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
+from gradscope.report.terminal.findings import overview_lines
 from gradscope.report.terminal.printing import WIDTH, print_text, wrapped
 from gradscope.report.terminal.table import GAP, Column, table_lines, total_width
 from gradscope.report.values.summary import SiteRow, Summary
-from gradscope.report.words.findings import overview_lines
-from gradscope.report.words.wording import (
+from gradscope.report.words.names import shortened
+from gradscope.report.words.numbers import magnitude
+from gradscope.report.words.summary import (
     can_die,
     dead,
     footing,
     gradient,
     heading,
     legend,
-    magnitude,
     more_findings,
     saturation,
-    shortened,
     signal,
 )
 

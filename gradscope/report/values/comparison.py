@@ -7,25 +7,25 @@ called notable by one stated criterion: it is no test of significance, for two r
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias, get_args
 
-from gradscope.diagnose.finding import Finding, Severity, rank
+import pandas as pd
+
+from gradscope.diagnose.finding import SEVERITIES, Finding, Severity, rank
 from gradscope.network import Network
 from gradscope.report.values.configuration import Difference, Settings
 from gradscope.report.values.runs_table import RunRow, Sweep
+from gradscope.report.values.shown import Shown, rendered
 from gradscope.report.values.summary import NAN, Summary
 
 if TYPE_CHECKING:
     from os import PathLike
-
-    import pandas as pd
 
     from gradscope.store.read import Frames
 
@@ -49,6 +49,14 @@ STATISTICS: Final[Mapping[str, Scale]] = {
     "nonfinite_count": "count",
 }
 """What is compared of a layer: columns of `SiteRow`, and the spread of its activations over samples."""
+
+COLUMNS: Final = (
+    "run", "layer", "site", "statistic", "value", "reference", "difference", "ratio", "extent", "notable",
+)  # fmt: skip
+"""Columns of `changes_frame`, and keys of a layer's number in JSON."""
+
+_SEVERITIES: Final = ("severity", "reference_severity")
+_FINDING_COLUMNS: Final = ("run", "change", "rule", "layer", *_SEVERITIES, "message")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +195,7 @@ class Unmatched:
 
 
 @dataclass(frozen=True, repr=False)
-class Comparison:
+class Comparison(Shown):
     """How runs differ from the first of them. Print it, or take its `frame`.
 
     Attributes:
@@ -200,6 +208,9 @@ class Comparison:
         difference: From which difference on fractions are notable.
         left_out: Runs that could not be compared at all, each with the reason.
     """
+
+    TEXT: ClassVar[str] = "gradscope.report.terminal.comparison:comparison_text"
+    PAGE: ClassVar[str] = "gradscope.report.page.comparison:write_comparison"
 
     sides: tuple[Side, ...]
     finding_changes: tuple[FindingChange, ...]
@@ -237,16 +248,27 @@ class Comparison:
     @property
     def frame(self) -> pd.DataFrame:
         """One row a run, site and statistic: value, reference value, difference, ratio and whether it is notable."""
-        from gradscope.report.values.comparison_export import changes_frame  # it takes a Comparison apart
-
-        return changes_frame(self)
+        rows = [[getattr(change, column) for column in COLUMNS] for change in self.changes]
+        return pd.DataFrame(rows, columns=list(COLUMNS)).astype({"notable": "bool"})
 
     @property
     def findings(self) -> pd.DataFrame:
         """One row a run and finding that differs: what became of it, severity here and in the reference."""
-        from gradscope.report.values.comparison_export import finding_changes_frame
-
-        return finding_changes_frame(self)
+        rows = [
+            {
+                "run": change.run,
+                "change": change.kind,
+                "rule": change.finding.rule,
+                "layer": change.finding.layer,
+                **_severities(change),
+                "message": change.finding.message,
+            }
+            for change in self.finding_changes
+        ]
+        frame = pd.DataFrame(rows, columns=list(_FINDING_COLUMNS))
+        for name in _SEVERITIES:
+            frame[name] = pd.Categorical(frame[name], list(SEVERITIES), ordered=True)
+        return frame
 
     @cached_property
     def ranges(self) -> tuple[Range, ...]:
@@ -261,9 +283,41 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:  # Any: JSON values
         """Return the comparison as JSON values, but for numbers that are not finite."""
-        from gradscope.report.values.comparison_export import comparison_json
-
-        return comparison_json(self)
+        return {
+            "reference": self.reference.name,
+            "limits": {"ratio": self.ratio, "difference": self.difference},
+            "runs": self.sweep.to_json()["runs"],
+            "findings": [
+                {
+                    "run": change.run,
+                    "change": change.kind,
+                    **_severities(change),
+                    "has_layer": change.has_layer,
+                    "finding": change.finding.to_json(),
+                }
+                for change in self.finding_changes
+            ],
+            "settings": [
+                {
+                    "name": difference.name,
+                    "layers": list(difference.layers),
+                    "values": dict(zip((side.name for side in self.sides), difference.values, strict=True)),
+                }
+                for difference in self.differences
+            ],
+            "layers": [{column: getattr(change, column) for column in COLUMNS} for change in self.changes],
+            "unmatched": [
+                {
+                    "run": item.run,
+                    "key": item.key,
+                    "present": item.present,
+                    "missing": item.missing,
+                    "reason": item.reason,
+                }
+                for item in self.unmatched
+            ],
+            "left_out": [{"run": run, "reason": reason} for run, reason in self.left_out.items()],
+        }
 
     def report(self, path: str | PathLike[str], *, force: bool = False) -> Path:
         """Write the comparison as one page that needs nothing else, and return where it is.
@@ -279,27 +333,14 @@ class Comparison:
             ArgumentError: If the file is there and is no report, or its directory is not there.
             RunNotFoundError: If a run has been moved away since.
         """
-        from gradscope.report.page.comparison import (
-            comparison_html,  # plotly and the templates, for those who want them
-        )
-        from gradscope.report.page.run import write_page
-
-        write_page(comparison_html(self, now=datetime.now().astimezone()), Path(path), force=force)
+        rendered(self.PAGE, self, path=Path(path), force=force, now=datetime.now().astimezone())
         return Path(path)
-
-    def __str__(self) -> str:
-        from gradscope.report.terminal.comparison import comparison_text  # it shows a Comparison
-
-        return comparison_text(self).plain
 
     def __repr__(self) -> str:
         others = f"{self.others[0].name!r}" if len(self.others) == 1 else f"{len(self.others):,} runs"
         gained = len(self.gained())
         counts = f"{gained:,} finding{'s' * (gained != 1)} gained, {len(self.lost()):,} lost"
         return f"<gradscope comparison of {others} with {self.reference.name!r}: {counts}>"
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
 
 
 def _range(changes: Sequence[Change]) -> Range:
@@ -317,3 +358,10 @@ def _range(changes: Sequence[Change]) -> Range:
         notable_count=sum(change.notable for change in changes),
         extent=max(change.extent for change in changes),
     )
+
+
+def _severities(change: FindingChange) -> dict[str, Severity | None]:
+    """Return how severe the finding is in the run and in the reference; None where it is not found."""
+    here = None if change.kind == "lost" else change.finding.severity
+    there = change.finding.severity if change.kind == "lost" else change.before and change.before.severity
+    return dict(zip(_SEVERITIES, (here, there), strict=True))

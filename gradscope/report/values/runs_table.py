@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import pandas as pd
 
 from gradscope.diagnose.finding import SEVERITIES, Finding, rank
 from gradscope.report.values.flat_names import flat
 from gradscope.report.values.overhead import overhead
+from gradscope.report.values.shown import Shown
 from gradscope.report.values.summary import NAN, Summary
 
 COLUMNS: Final = (
@@ -87,13 +87,15 @@ def run_row(
 
 
 @dataclass(frozen=True, repr=False)
-class Sweep:
+class Sweep(Shown):
     """Many runs in one table. Print it, or take its `frame`.
 
     Attributes:
         rows: One a run.
         left_out: Runs that could not be read, by name, each with the reason.
     """
+
+    TEXT: ClassVar[str] = "gradscope.report.terminal.runs_table:sweep_text"
 
     rows: tuple[RunRow, ...]
     left_out: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -169,16 +171,8 @@ class Sweep:
             "left_out": [{"run": run, "reason": reason} for run, reason in self.left_out.items()],
         }
 
-    def __str__(self) -> str:
-        from gradscope.report.terminal.runs_table import sweep_text  # it shows a Sweep, so it cannot be imported first
-
-        return sweep_text(self).plain
-
     def __repr__(self) -> str:
         return f"<gradscope sweep of {len(self.rows):,} run{'s' * (len(self.rows) != 1)}>"
-
-    def _repr_html_(self) -> str:
-        return f"<pre>{html.escape(str(self))}</pre>"
 
 
 def worst_first(rows: Iterable[RunRow]) -> list[RunRow]:

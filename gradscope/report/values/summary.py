@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import numpy as np
 import pandas as pd
@@ -20,6 +20,7 @@ import pandas as pd
 from gradscope.diagnose.finding import Finding
 from gradscope.network import Network, NotMeasured, Profile, main_variables
 from gradscope.records import Costs, Session
+from gradscope.report.values.shown import Shown
 
 if TYPE_CHECKING:
     from gradscope.store.read import Frames
@@ -97,7 +98,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Shown):
     """A run in one table. Print it, or take its `frame`.
 
     Attributes:
@@ -124,21 +125,14 @@ class Summary:
     findings: tuple[Finding, ...] = ()
     path: Path | None = None
 
+    TEXT: ClassVar[str] = "gradscope.report.terminal.summary:summary_text"
+    HTML: ClassVar[str] = "gradscope.report.notebook:summary_html"
+
     @property
     def frame(self) -> pd.DataFrame:
         """The rows as a DataFrame with the attributes of `SiteRow` as columns, the profile left out."""
         columns = [field.name for field in dataclasses.fields(SiteRow) if field.name != "profile"]
         return pd.DataFrame([[getattr(row, column) for column in columns] for row in self.rows], columns=columns)
-
-    def __str__(self) -> str:
-        from gradscope.report.terminal.summary import summary_text  # it shows a Summary, so it cannot be imported first
-
-        return summary_text(self).plain
-
-    def _repr_html_(self) -> str:
-        from gradscope.report.notebook import summary_html
-
-        return summary_html(self)
 
 
 def summarise(

@@ -12,7 +12,8 @@ from gradscope.nearest import few
 from gradscope.report.values.comparison import KINDS, STATISTICS, Change, Comparison, FindingChange, Kind
 from gradscope.report.values.configuration import Difference
 from gradscope.report.words.findings import NAME_CELLS, number_of
-from gradscope.report.words.wording import UNKNOWN, magnitude, percentage, printable, shortened
+from gradscope.report.words.names import printable, shortened
+from gradscope.report.words.numbers import UNKNOWN, magnitude, percentage
 
 TITLES: Final = {
     "saturated_fraction": "saturated",

@@ -1,126 +1,26 @@
-"""Findings in words: the cause first, what follows from it beneath, with evidence and what to try.
+"""How findings read: the same words in every medium.
 
-Severity is a word and never a colour. Names of layers, and whatever a rule says, are data: control characters are shown
-as text. Code is printed as it is, one line a line, so that it can be copied.
+Names of layers, and whatever a rule says, are data: control characters are shown as text.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Sequence
 from typing import Final
 
-import pandas as pd
-from rich.text import Text
-
-from gradscope.diagnose.finding import SEVERITIES, Finding, Severity, at_least, findings_frame
+from gradscope.diagnose.finding import SEVERITIES, Finding, Severity, at_least
 from gradscope.nearest import few
-from gradscope.report.terminal.printing import WIDTH, wrapped
-from gradscope.report.words.wording import printable, shortened
+from gradscope.report.values.findings import FLOOR, grouped
+from gradscope.report.words.names import printable, shortened
+from gradscope.report.words.numbers import plural
 
 NAME_CELLS: Final = 32
 """Columns that a layer's name may take within a sentence."""
-
-FLOOR: Final = "medium"
-"""Least severity that a summary shows."""
 
 _WORD_CELLS: Final = 60
 _SHOWN: Final = 5
 _NAMES_SHOWN: Final = 3
 _UNITS_SHOWN: Final = 8
-_INDENT: Final = "  "
-
-
-class Findings(tuple[Finding, ...]):
-    """The findings of a run, causes before consequences and the severest first: a tuple that prints itself.
-
-    Example:
-        >>> from gradscope import Evidence, Finding
-        >>> findings = Findings([Finding("dying_relu", "high", "dense", 0, 90, "Dead.", (Evidence("dead", 0.9),))])
-        >>> findings
-        <gradscope findings: 1 high>
-        >>> print(findings)
-        high: dying_relu in dense, steps 0–90
-          Dead.
-          Evidence: dead 0.9
-    """
-
-    @cached_property
-    def frame(self) -> pd.DataFrame:
-        """One row a finding; evidence, advice and code as text, one item a line."""
-        return findings_frame(self)
-
-    def __str__(self) -> str:
-        return findings_text(self).plain
-
-    def __repr__(self) -> str:
-        return f"<gradscope findings: {counted(self)}>"
-
-    def _repr_html_(self) -> str:
-        from gradscope.report.notebook import findings_html  # it shows findings, so it cannot be imported first
-
-        return findings_html(self)
-
-
-def findings_text(findings: Sequence[Finding], *, width: int = WIDTH) -> Text:
-    """Return all that there is to say of ``findings``, none of it wider than ``width`` but code.
-
-    Args:
-        findings: What to show, in this order; one that follows from another stands beneath that.
-        width: Columns of the terminal.
-    """
-    if not findings:
-        return Text("No findings.")
-    blocks = [Text("\n").join(_block(*group, width)) for group in grouped(findings)]
-    return Text("\n\n").join(blocks)
-
-
-def short_lines(
-    finding: Finding, consequences: Sequence[Finding] = (), *, width: int = WIDTH, prefix: str = ""
-) -> list[Text]:
-    """Return what a person has to know of a finding: its title, its message, and what follows from what.
-
-    Args:
-        finding: One that is not shown beneath its cause.
-        consequences: What follows from it.
-        width: Columns of the terminal.
-        prefix: What stands before its title.
-    """
-    message = _indented([sentence(finding.message)], width, hanging="")
-    lines = [*wrapped([prefix + title(finding)], width, "bold"), *message]
-    return [*lines, *_indented([*followed(finding), *following(consequences)], width)]
-
-
-def overview_lines(findings: Sequence[Finding], *, more: str, width: int = WIDTH) -> list[Text]:
-    """Return the findings of medium or high severity in a few lines; that there are none, if there are none.
-
-    Args:
-        findings: All findings of a run.
-        more: What to type to see all of them; ``""`` for nothing.
-        width: Columns of the terminal.
-    """
-    first, *others = overview(findings, more)
-    groups = overview_groups(findings)
-    lines = wrapped([first], width, "bold" if groups else "")
-    for group in groups:
-        lines += short_lines(*group, width=width)
-    return [*lines, *map(Text, others)]
-
-
-def _block(finding: Finding, consequences: Sequence[Finding], width: int) -> list[Text]:
-    lines = short_lines(finding, width=width)
-    lines += _indented(details(finding), width)
-    for advice in finding.advice:
-        lines += _indented([f"Try: {sentence(advice.text)}"], width)
-        lines += [Text(_INDENT * 3 + line) for line in code_lines(advice.code)]
-    return [*lines, *_indented(following(consequences), width)]
-
-
-def _indented(texts: Iterable[str], width: int, *, hanging: str = _INDENT) -> list[Text]:
-    return [Text(_INDENT).append_text(line) for line in wrapped(texts, width - len(_INDENT), hanging=hanging)]
-
-
-# --- words, the same in the terminal, in a notebook and in a report for a build server ---
 
 
 def overview(findings: Sequence[Finding], more: str) -> list[str]:
@@ -202,18 +102,6 @@ def code_lines(code: str) -> list[str]:
     return [printable(line) for line in code.expandtabs(4).split("\n")] if code else []
 
 
-def counted(findings: Iterable[Finding]) -> str:
-    """Return how many findings there are of each severity, the severest first.
-
-    Example:
-        >>> counted([])
-        'none'
-    """
-    severities = [finding.severity for finding in findings]
-    present = [s for s in reversed(SEVERITIES) if s in severities]
-    return ", ".join(f"{severities.count(severity)} {severity}" for severity in present) or "none"
-
-
 def or_higher(floor: Severity) -> str:
     """Return the severities from ``floor`` on, in words.
 
@@ -226,44 +114,8 @@ def or_higher(floor: Severity) -> str:
 
 def number_of(count: int) -> str:
     """Return ``count`` findings in words."""
-    return f"{count:,} finding" if count == 1 else f"{count:,} findings"
+    return plural(count, "finding")
 
 
 def _few(names: Sequence[str]) -> str:
     return few([shortened(name, NAME_CELLS) for name in names], _NAMES_SHOWN)
-
-
-# --- causes ---
-
-
-def grouped(findings: Iterable[Finding]) -> Iterator[tuple[Finding, list[Finding]]]:
-    """Yield each finding that stands for itself, with all that follow from it, directly or not.
-
-    A finding whose cause is not among ``findings`` stands for itself.
-
-    Example:
-        >>> from gradscope import Evidence, Finding
-        >>> def found(rule, cause=None):
-        ...     return Finding(rule, "high", None, 0, 9, "", (Evidence("loss", 2.0),), cause=cause)
-        >>> chain = [found("a"), found("b", "a"), found("c", "b")]
-        >>> [(finding.rule, [other.rule for other in follow]) for finding, follow in grouped(chain)]
-        [('a', ['b', 'c'])]
-    """
-    findings = list(findings)
-    known = {finding.key: finding for finding in reversed(findings)}
-    roots = [_root(finding, known) for finding in findings]
-    for finding, its_root in zip(findings, roots, strict=True):
-        if its_root is finding:
-            others = zip(findings, roots, strict=True)
-            yield finding, [other for other, root in others if root is finding and other is not finding]
-
-
-def _root(finding: Finding, known: Mapping[str, Finding]) -> Finding:
-    """Return the finding that ``finding`` follows from in the end; itself where causes go round in a circle."""
-    root, seen = finding, {finding.key}
-    while root.cause is not None and root.cause in known:
-        root = known[root.cause]
-        if root.key in seen:
-            return finding
-        seen.add(root.key)
-    return root

@@ -22,8 +22,9 @@ from gradscope.records import EpochRecord, NetworkChange, Record, SessionEnd, St
 from gradscope.report.page.figure_store import FIGURE_BUDGET, FigureStore, PageFigure
 from gradscope.report.page.finding_figures import figure_of, place_of
 from gradscope.report.page.panels import panels
-from gradscope.report.page.run import page_head, report_html, write_page
+from gradscope.report.page.run import page_head, report_html
 from gradscope.report.page.statistics import STATISTICS
+from gradscope.report.page.writing import write_page
 from gradscope.report.values.summary import summarise
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, UNITS
 from gradscope.store.frames import Frames, frames_of

@@ -10,7 +10,9 @@ from runs import awkward_names
 
 from gradscope import Findings
 from gradscope.report.notebook import findings_html
-from gradscope.report.words.findings import counted, findings_text, grouped, overview, overview_lines, steps
+from gradscope.report.terminal.findings import findings_text, overview_lines
+from gradscope.report.values.findings import counted, grouped
+from gradscope.report.words.findings import overview, steps
 from gradscope.store.read import frames_of
 
 AWKWARD = tuple(made.named(layer.key) for layer in frames_of(awkward_names()).network.layers)

@@ -17,8 +17,7 @@ from gradscope import ArgumentError, Finding, MissingTableError
 from gradscope.network import NotMeasured
 from gradscope.records import Record
 from gradscope.report.terminal.comparison import comparison_text
-from gradscope.report.values.comparison import STATISTICS, Change, Comparison, Side
-from gradscope.report.values.comparison_export import COLUMNS
+from gradscope.report.values.comparison import COLUMNS, STATISTICS, Change, Comparison, Side
 from gradscope.report.values.matching import compared, side_of
 from gradscope.report.values.runs_table import run_row
 from gradscope.report.values.summary import summarise
