@@ -10,8 +10,9 @@ import enum
 from dataclasses import dataclass
 from typing import Final, Literal
 
-VERSION: Final = (1, 1)
+VERSION: Final = (1, 2)
 """Major and minor version of what the files hold. A newer minor adds columns; a newer major cannot be read."""
+VERSION_TEXT: Final = ".".join(map(str, VERSION))
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,9 @@ STEPS: Final = Table(
     (
         Column("loss", "", "Loss of this batch alone, regularisation included, loss scale removed."),
         Column("baseline_loss", "", "Loss of the best constant prediction under the labels seen so far.", "ours"),
+        Column(
+            "lowest_loss", "", "Loss of an answer equal to the labels seen: the entropy of soft ones, else 0.", "ours"
+        ),
         Column("learning_rate", "", "Learning rate that the optimizer uses at this step.", scale="log"),
         Column(
             "global_norm", "", "L2 norm over all gradients together, before clipping and accumulation.", scale="log"

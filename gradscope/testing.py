@@ -49,7 +49,7 @@ LEARNT: Final = (1.8, 1.2, 0.8, 0.6, 0.5, 0.45)
 
 _BEGAN = 1_700_000_000.0
 _STEP: Final[Columns] = {
-    "baseline_loss": math.log(10), "learning_rate": 1e-3, "global_norm": 0.3, "loss_scale": 1.0, "clipped": 0.0,
+    "baseline_loss": math.log(10), "lowest_loss": 0.0, "learning_rate": 1e-3, "global_norm": 0.3, "loss_scale": 1.0, "clipped": 0.0,
     "skipped": 0.0, "samples": 32.0, "step_seconds": 0.01, "recording_seconds": 0.01,
 }  # fmt: skip
 _SITE: Final[Columns] = {

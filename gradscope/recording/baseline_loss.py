@@ -5,6 +5,10 @@ best **constant** prediction under the labels seen so far, so that "no better th
 here that constant is known: the mean target for cross-entropies and the squared error, the median for the absolute
 error. A constant is one value for each output, the same at every sample and position. Definition ours.
 
+The *lowest loss* is that of an answer equal to the labels: 0 but for cross-entropies of labels that are no whole
+classes, such as soft targets, smoothed labels or grey pixels, whose own entropy no answer can undercut. What there is
+to learn is what lies between the two.
+
 Weights enter as in Keras (reduction ``sum_over_batch_size``): the sum of weight times loss, over the number of losses.
 """
 
@@ -54,6 +58,7 @@ class BaselineState(NamedTuple):
         weight: Sum of their weights.
         mean: Weighted mean target of each output; of a sparse loss the share of each class.
         squares: Weighted sum of squared deviations from ``mean``, of each output.
+        entropy: Weighted sum of the labels' own entropies.
         rows: For the median: every ``stride``-th target seen, shape ``(rows, outputs)``.
         row_weights: Their weights.
         stride: Distance between the rows kept; doubled whenever they become too many.
@@ -66,6 +71,7 @@ class BaselineState(NamedTuple):
     weight: float
     mean: _Floats
     squares: _Floats
+    entropy: float
     rows: _Floats
     row_weights: _Floats
     stride: int
@@ -91,7 +97,7 @@ def init(kind: BaselineKind, label_smoothing: float = 0.0, ignore_class: int | N
         ignore_class: The loss's own: the class whose entries do not count; used by the sparse cross-entropy.
     """
     none = np.zeros(0)
-    return BaselineState(kind, label_smoothing, ignore_class, 0, 0.0, none, none, np.zeros((0, 0)), none, 1)
+    return BaselineState(kind, label_smoothing, ignore_class, 0, 0.0, none, none, 0.0, np.zeros((0, 0)), none, 1)
 
 
 def update(state: BaselineState, y: ArrayLike, sample_weight: ArrayLike | None = None) -> BaselineState:
@@ -118,7 +124,10 @@ def update(state: BaselineState, y: ArrayLike, sample_weight: ArrayLike | None =
         return _with_rows(state, rows, weights)
     weight = float(weights.sum())
     mean = weights @ rows / (weight or 1.0)
-    return _merge(state, weights.size, weight, mean, weights @ (rows - mean) ** 2)
+    merged = _merge(state, weights.size, weight, mean, weights @ (rows - mean) ** 2)
+    if state.kind == "mean_squared_error":
+        return merged
+    return merged._replace(entropy=state.entropy + float(weights @ _cross_entropy(state, rows)))
 
 
 def baseline_loss(state: BaselineState) -> float:
@@ -138,15 +147,30 @@ def baseline_loss(state: BaselineState) -> float:
         return _mean_absolute_deviation(state.rows, state.row_weights)
     if state.kind == "mean_squared_error":
         return float(state.squares.mean() / state.entries)
-    smoothing, mean = state.label_smoothing, state.mean
+    return float(_cross_entropy(state, state.mean)) * state.weight / state.entries
+
+
+def lowest_loss(state: BaselineState) -> float:
+    """Return the loss of an answer that is equal to the labels seen; NaN before the first.
+
+    Example:
+        >>> grey = update(init("binary_crossentropy"), [[0.5], [0.5]])
+        >>> round(lowest_loss(grey), 4), lowest_loss(update(init("mean_squared_error"), [1.0]))
+        (0.6931, 0.0)
+    """
+    return state.entropy / state.entries if state.entries else math.nan
+
+
+def _cross_entropy(state: BaselineState, labels: _Floats) -> _Floats:
+    """Return the loss of answers equal to ``labels``, shape ``(..., outputs)``, one for each."""
+    smoothing = state.label_smoothing
     if state.kind == "binary_crossentropy":
-        mean = mean * (1 - smoothing) + smoothing / 2
-        loss = float((_surprise(mean, mean) + _surprise(1 - mean, 1 - mean)).mean())
-    else:
-        if state.kind == "categorical_crossentropy":
-            mean = mean * (1 - smoothing) + smoothing / mean.size
-        loss = float(_surprise(mean, mean / (mean.sum() or 1.0)).sum())
-    return loss * state.weight / state.entries
+        labels = labels * (1 - smoothing) + smoothing / 2
+        return (_surprise(labels, labels) + _surprise(1 - labels, 1 - labels)).mean(axis=-1)
+    if state.kind == "categorical_crossentropy":
+        labels = labels * (1 - smoothing) + smoothing / labels.shape[-1]
+    total = labels.sum(axis=-1, keepdims=True)
+    return _surprise(labels, labels / np.where(total == 0, 1.0, total)).sum(axis=-1)
 
 
 def _surprise(share: _Floats, probability: _Floats) -> _Floats:

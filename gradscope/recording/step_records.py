@@ -114,6 +114,7 @@ class StepRecords:
         values = {
             "loss": loss if math.isnan(observation.loss) else observation.loss,
             "baseline_loss": math.nan if self._baseline is None else baseline_loss.baseline_loss(self._baseline),
+            "lowest_loss": math.nan if self._baseline is None else baseline_loss.lowest_loss(self._baseline),
             "learning_rate": observation.learning_rate,
             "global_norm": global_norm(gradients),
             "loss_scale": observation.loss_scale,

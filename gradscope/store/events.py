@@ -388,7 +388,7 @@ def _known(kind: Any, body: Mapping[str, Any]) -> Any:
 
 
 def _content(body: Mapping[str, Any]) -> bytes:
-    return json.dumps({"version": "{}.{}".format(*schema.VERSION), **body}, ensure_ascii=False).encode()
+    return json.dumps({"version": schema.VERSION_TEXT, **body}, ensure_ascii=False).encode()
 
 
 def _introduce(value: Any, content: bytes, new_tags: set[str]) -> None:
@@ -414,7 +414,7 @@ def _version(text: str) -> tuple[int, int]:
     major, minor = text.split(".")[:2]
     version = int(major), int(minor)
     if schema.compatibility(version) is schema.Compatibility.NEWER_MAJOR:
-        ours = "{}.{}".format(*schema.VERSION)
+        ours = schema.VERSION_TEXT
         raise RunFormatError(
             f"The run was recorded in format {text}, by a newer gradscope; this one reads up to {ours}. "
             "Update it: pip install --upgrade keras-gradscope"

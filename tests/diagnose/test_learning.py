@@ -117,18 +117,56 @@ def test_a_loss_below_zero_that_falls_is_learning() -> None:
     assert of(losses, steps={"loss": -1.0, "baseline_loss": NAN}).state == "learnt"
 
 
+@pytest.mark.parametrize("ended", [True, False])
 @pytest.mark.parametrize(
     ("losses", "state"),
     [
-        ([400.0, 380.0, 350.0, 310.0], "unknown"),  # far above the baseline, and coming down
+        ([400.0, 380.0, 350.0, 310.0], "falling"),  # far above the baseline, and coming down
+        ([50.0, 9.0, 2.5, 2.45, 2.4, 2.31], "falling"),  # down to what a constant answer reaches, and on
         ([400.0, 399.9, 399.8, 399.7], "stuck"),  # hardly
         ([400.0, 350.0, 310.0, 320.0], "stuck"),  # not in each epoch
-        ([50.0, 9.0, 2.5, 2.45, 2.4, 2.31], "stuck"),  # down to what a constant answer reaches
+        ([50.0, 9.0, 2.31, 2.305, 2.304, 2.303], "stuck"),  # down to the baseline, where it stands
     ],
 )
-def test_while_a_training_goes_on_a_loss_that_falls_towards_the_baseline_is_not_judged(
-    losses: list[float], state: str
+def test_a_loss_that_comes_down_in_each_of_the_latest_epochs_is_not_stuck(
+    losses: list[float], state: str, ended: bool
 ) -> None:
-    frames = run(stack(), epochs={"loss": losses})
-    assert learning(frames).state == "stuck", "when it has ended, it has learnt nothing"
-    assert learning(dataclasses.replace(frames, ended=False)).state == state
+    found = learning(dataclasses.replace(run(stack(), epochs={"loss": losses}), ended=ended))
+    assert (found.state, found.failing) == (state, state == "stuck")
+
+
+def test_how_many_epochs_are_left_follows_from_the_pace_of_the_latest() -> None:
+    found = of([9.0, 4.0, 3.4, 2.8], steps={"baseline_loss": 2.0})
+    assert found.epochs_left == 2, "0.6 an epoch from 2.8 to 1.9"
+    assert math.isnan(of([2.0, 1.5, 1.0]).epochs_left)
+
+
+def test_where_no_baseline_is_known_a_fall_in_each_epoch_is_learning() -> None:
+    assert of([5.0, 4.9, 4.8, 4.7], steps=NO_BASELINE).state == "learning"
+
+
+@pytest.mark.parametrize(
+    ("losses", "level", "state"),
+    [([0.95, 0.9, 0.88, 0.87], 0.35, "learnt"), ([0.99, 0.98, 0.96, 0.96], 0.8, "learning")],
+)
+def test_what_the_entropy_of_soft_labels_leaves_is_no_loss_to_learn(
+    losses: list[float], level: float, state: str
+) -> None:
+    found = of(losses, steps={"baseline_loss": 1.0, "lowest_loss": 0.8})
+    assert (found.level, found.state) == (pytest.approx(level), state)
+
+
+@pytest.mark.parametrize("scale", [0.0, 32.0, 1 / 32])
+def test_logs_of_another_scale_than_the_batches_are_not_held_against_the_baseline(scale: float) -> None:
+    learnt = {"loss": lambda step: 2.3 * 0.98**step}
+    assert of([2.3 * scale] * 6, steps=learnt).state == "learnt"
+    assert of([2.3 * scale] * 6, steps={"loss": 2.3}).state == "stuck"
+
+
+def test_a_first_epoch_in_which_the_loss_falls_far_is_not_taken_for_another_scale() -> None:
+    assert of([5.0, 0.5, 0.4, 0.4], steps={"loss": lambda step: 50.0 if step < 75 else 0.45}).first == 50.0
+
+
+def test_within_few_steps_nothing_can_be_learnt() -> None:
+    assert of([2.31, 2.3, 2.3, 2.3], recorded=range(0, 40, 5)).state == "unknown"
+    assert of([2.31, 2.3, 2.3, 2.3], recorded=range(0, 60, 5)).state == "stuck"

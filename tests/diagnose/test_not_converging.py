@@ -1,5 +1,6 @@
 """Nothing is learnt."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -81,3 +82,11 @@ def test_a_regularised_loss_above_the_baseline_that_falls_is_left_alone() -> Non
 
 def test_two_epochs_are_too_early_to_say() -> None:
     assert nothing(training([2.3, 2.3], recorded=range(0, 60, 5)))
+
+
+def test_a_loss_that_still_falls_is_told_when_the_training_has_ended_with_the_epochs_that_it_needs() -> None:
+    frames = training([9.0, 4.0, 3.4, 2.8], steps={"baseline_loss": 2.0})
+    finding = the_finding(not_converging, frames)
+    assert finding.severity == "medium"
+    assert "still falls" in finding.message and "2 more epochs at this pace" in finding.message
+    assert list(not_converging(dataclasses.replace(frames, ended=False))) == []

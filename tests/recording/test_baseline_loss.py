@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from gradscope.recording.baseline_loss import BaselineState, baseline_loss, init, kind_of, update
+from gradscope.recording.baseline_loss import (
+    BaselineKind,
+    BaselineState,
+    baseline_loss,
+    init,
+    kind_of,
+    lowest_loss,
+    update,
+)
 
 RNG = np.random.default_rng(7)
 MINIMISER_TOLERANCE = 2e-5  # Keras sums in float32
@@ -192,3 +200,22 @@ def test_a_missing_target_is_not_hidden() -> None:
 )
 def test_a_loss_is_known_by_the_names_that_keras_takes(name: str, kind: str | None) -> None:
     assert kind_of(name) == kind
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.2])
+@pytest.mark.parametrize("weights", weights_for((40,)), ids=["plain", "weighted"])
+@pytest.mark.parametrize("loss_class", [keras.losses.BinaryCrossentropy, keras.losses.CategoricalCrossentropy])
+def test_no_answer_to_soft_labels_is_better_than_the_labels(loss_class: type, weights: Any, smoothing: float) -> None:
+    y = RNG.dirichlet([1.0, 2.0, 3.0, 0.5], size=40).astype("float32")
+    loss = loss_class(label_smoothing=smoothing)
+    per_entry = y * (1 - smoothing) + smoothing / (2 if loss_class is keras.losses.BinaryCrossentropy else 4)
+    state = state_after(y, weights, kind=kind_of(loss_class.__name__), label_smoothing=smoothing)
+    given = loss(y, per_entry, sample_weight=weights)
+    assert lowest_loss(state) == pytest.approx(float(given), rel=1e-4)
+    assert lowest_loss(state) < baseline_loss(state)
+
+
+@pytest.mark.parametrize("kind", ["sparse_categorical_crossentropy", "mean_squared_error", "mean_absolute_error"])
+def test_whole_classes_and_numbers_can_be_met_exactly(kind: BaselineKind) -> None:
+    assert lowest_loss(update(init(kind), [0, 1, 2, 1])) == 0
+    assert math.isnan(lowest_loss(init(kind)))

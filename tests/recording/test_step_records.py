@@ -73,7 +73,7 @@ def test_a_record_holds_the_step_the_sites_and_the_gradients() -> None:
     row = record(StepRecords(NETWORK, None), observation(), step=7, epoch=1)
     assert (row.step, row.epoch) == (7, 1)
     values = steps(row)
-    assert math.isnan(values.pop("baseline_loss"))
+    assert math.isnan(values.pop("baseline_loss")) and math.isnan(values.pop("lowest_loss"))
     assert values == {
         "loss": 0.5,
         "learning_rate": np.float32(0.1),
@@ -143,7 +143,8 @@ def test_the_baseline_follows_the_labels_seen() -> None:
     assert kind is not None
     made = StepRecords(NETWORK, baseline_loss.init(kind, 0.0, None))
     made.see_labels(np.array([1.0, 3.0]), None)
-    assert steps(record(made, observation()))["baseline_loss"] == 1.0
+    known = steps(record(made, observation()))
+    assert (known["baseline_loss"], known["lowest_loss"]) == (1.0, 0.0)
 
 
 def test_units_are_written_at_most_once_an_epoch_and_only_those_that_changed() -> None:

@@ -13,14 +13,14 @@ from gradscope.lossless_json import from_json, to_json
 from gradscope.network import Network, Site, Variable
 from gradscope.recording.histogram import histogram
 from gradscope.records import EpochRecord, FinalPass, NetworkChange, Record, Session, SessionEnd, StepRecord
-from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, UNITS, VERSION
+from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, UNITS, VERSION_TEXT
 from gradscope.store.event_files import event_files
 from gradscope.store.event_sink import LOCK_NAME, EventFileSink
 from gradscope.store.read import Frames, frames_of, read_frames
 from gradscope.store.tfrecord import unframed
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "events"
-THIS_VERSION = "{}.{}".format(*VERSION)
+THIS_VERSION = VERSION_TEXT
 TABLES = ("steps", "activations", "final_activations", "gradients", "units", "epochs", "histograms")
 
 

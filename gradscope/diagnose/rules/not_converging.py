@@ -17,9 +17,12 @@ def not_converging(frames: Frames) -> Iterator[Finding]:
 
     The best constant answer ignores the input: the frequencies of the classes, the mean of the targets. A network that
     is no better after several epochs has learnt nothing from the input, however far the loss has fallen from a bad
-    start. Where no such baseline is known, a loss that has not fallen by a tenth counts.
+    start. Where no such baseline is known, a loss that has not fallen by a tenth counts. A loss that has come down in
+    each of the latest epochs is not that: it may only need more of them, and while the training goes on it is left
+    alone.
 
-    Severity: high, as the training is failing; medium where no baseline is known and the loss has not run away.
+    Severity: high, as the training is failing; medium where no baseline is known and the loss has not run away, and
+    where the loss still falls.
 
     What to try: checking data and labels; other learning rates; overfitting ten samples first.
 
@@ -30,12 +33,18 @@ def not_converging(frames: Frames) -> Iterator[Finding]:
         Ours; what counts as learning stands in `gradscope.diagnose.learning`.
     """
     state = learning(frames)
-    if not state.failing:
+    is_falling = state.state == "falling" and frames.ended
+    if not state.failing and not is_falling:
         return
     steps = training_steps(frames)
     known = not math.isnan(state.baseline)
     if state.state == "diverged":
         message = f"The loss has run away: it began at {state.first:.3g} and is {_size(state.last)} now."
+    elif is_falling:
+        message = (
+            f"The loss of {state.last:.3g} still falls, but is not yet better than that of a constant answer "
+            f"({state.baseline:.3g}), which ignores the input: {_epochs(state.epochs_left)} at this pace."
+        )
     elif known and state.level > ON_BASELINE:
         message = (
             f"Nothing is learnt: the loss of {state.last:.3g} is worse than that of a constant answer "
@@ -51,7 +60,7 @@ def not_converging(frames: Frames) -> Iterator[Finding]:
     yield Finding(
         rule="not_converging",
         statistic="steps.loss",
-        severity="high" if known or state.state == "diverged" else "medium",
+        severity="high" if (known and not is_falling) or state.state == "diverged" else "medium",
         layer=None,
         first_step=int(steps[0]) if len(steps) else 0,
         last_step=state.last_step,
@@ -73,6 +82,10 @@ def not_converging(frames: Frames) -> Iterator[Finding]:
             ]
         ),
     )
+
+
+def _epochs(count: float) -> str:
+    return "1 more epoch" if count == 1 else f"{count:,.0f} more epochs"
 
 
 def _size(loss: float) -> str:
