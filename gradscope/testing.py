@@ -49,8 +49,8 @@ LEARNT: Final = (1.8, 1.2, 0.8, 0.6, 0.5, 0.45)
 
 _BEGAN = 1_700_000_000.0
 _STEP: Final[Columns] = {
-    "baseline_loss": math.log(10), "lowest_loss": 0.0, "learning_rate": 1e-3, "global_norm": 0.3, "loss_scale": 1.0, "clipped": 0.0,
-    "skipped": 0.0, "samples": 32.0, "step_seconds": 0.01, "recording_seconds": 0.01,
+    "baseline_loss": math.log(10), "lowest_loss": 0.0, "learning_rate": 1e-3, "global_norm": 0.3, "loss_scale": 1.0,
+    "clipped": 0.0, "skipped": 0.0, "samples": 32.0, "step_seconds": 0.01, "recording_seconds": 0.01,
 }  # fmt: skip
 _SITE: Final[Columns] = {
     "pre_mean": 0.0, "pre_std": 1.25, "pre_min": -4.0, "pre_max": 4.0, "mean": 0.0, "std": 1.25, "sample_std": 1.0,

@@ -88,5 +88,6 @@ def test_a_loss_that_still_falls_is_told_when_the_training_has_ended_with_the_ep
     frames = training([9.0, 4.0, 3.4, 2.8], steps={"baseline_loss": 2.0})
     finding = the_finding(not_converging, frames)
     assert finding.severity == "medium"
-    assert "still falls" in finding.message and "2 more epochs at this pace" in finding.message
+    assert "still falls" in finding.message
+    assert "2 more epochs at this pace" in finding.message
     assert list(not_converging(dataclasses.replace(frames, ended=False))) == []

@@ -73,7 +73,8 @@ def test_a_record_holds_the_step_the_sites_and_the_gradients() -> None:
     row = record(StepRecords(NETWORK, None), observation(), step=7, epoch=1)
     assert (row.step, row.epoch) == (7, 1)
     values = steps(row)
-    assert math.isnan(values.pop("baseline_loss")) and math.isnan(values.pop("lowest_loss"))
+    assert math.isnan(values.pop("baseline_loss"))
+    assert math.isnan(values.pop("lowest_loss"))
     assert values == {
         "loss": 0.5,
         "learning_rate": np.float32(0.1),
