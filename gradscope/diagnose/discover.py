@@ -17,6 +17,7 @@ from importlib.metadata import entry_points
 from typing import TypeAlias
 
 from gradscope.diagnose import rules as rules_package
+from gradscope.diagnose.docstring import argument_meanings
 from gradscope.diagnose.finding import Finding
 from gradscope.errors import ArgumentError
 from gradscope.nearest import nearest
@@ -98,26 +99,9 @@ def _named(rules: Sequence[str | Rule]) -> Iterator[tuple[str, Rule]]:
 
 def thresholds_of(rule: Rule) -> list[Threshold]:
     """Return the thresholds of ``rule``: its keyword defaults, with their lines from the docstring's ``Args``."""
-    said = _arguments_section(inspect.getdoc(rule) or "")
+    said = argument_meanings(rule)
     return [
         Threshold(name, parameter.default, said.get(name, ""))
         for name, parameter in inspect.signature(rule).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     ]
-
-
-def _arguments_section(docstring: str) -> dict[str, str]:
-    """Return what the ``Args`` section of a Google docstring says of each argument."""
-    lines = docstring.splitlines()
-    said: dict[str, str] = {}
-    name = ""
-    for line in lines[lines.index("Args:") + 1 :] if "Args:" in lines else []:
-        indent = len(line) - len(line.lstrip())
-        if line.strip() and indent < 4:
-            break
-        if indent == 4 and ":" in line:
-            name, _, meaning = line.strip().partition(":")
-            said[name] = meaning.strip()
-        elif name and line.strip():
-            said[name] = f"{said[name]} {line.strip()}"
-    return said

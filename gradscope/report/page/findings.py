@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from gradscope.diagnose.discover import known_rules
+from gradscope.diagnose.docstring import paragraphs
 from gradscope.diagnose.finding import Finding, at_least
 from gradscope.report.page.figure_store import FigureStore, PageFigure, Panel
 from gradscope.report.page.finding_figures import figure_of, place_of
@@ -89,7 +88,7 @@ def shown_findings(
         return ShownFinding(
             finding=finding,
             id=f"finding-{number}",
-            explanation=_explanation(finding.rule),
+            explanation=tuple(_explanation(finding.rule)),
             figure=figure if figure and store.holds(figure) else None,
             panel=panel,
             panel_title=titles.get(panel, ""),
@@ -107,17 +106,12 @@ def shown_findings(
         )
 
 
-def _explanation(name: str) -> tuple[str, ...]:
-    """Return what the docstring of a rule says of it, up to what to try: that is said of the model at hand."""
-    rule = known_rules().get(name)
-    paragraphs = re.split(r"\n\s*\n", (inspect.getdoc(rule) or "") if rule else "")
-    ends = ("Severity:", "What to try:", "Args:", "Source:", "Yields:", "Returns:", "Example:")
-    kept: list[str] = []
-    for paragraph in paragraphs:
-        if paragraph.startswith(ends):
-            break
-        kept.append(" ".join(paragraph.replace("``", "").split()))
-    return tuple(filter(None, kept))
+def _explanation(name: str) -> Iterator[str]:
+    """Yield what the docstring of a rule says of it, up to what to try: that is said of the model at hand."""
+    for heading, text in paragraphs(known_rules()[name]) if name in known_rules() else ():
+        if heading:
+            return
+        yield " ".join(text.replace("``", "").split())
 
 
 def marks_by_layer(groups: Iterable[ShownFinding]) -> Mapping[str, list[Mark]]:

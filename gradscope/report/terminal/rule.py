@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 from gradscope.diagnose.discover import Rule, Threshold, thresholds_of
+from gradscope.diagnose.docstring import OF_THE_CODE, Paragraph, paragraphs
 from gradscope.report.terminal.printing import WIDTH
 
-_OF_THE_CODE: Final = ("Args:", "Returns:", "Yields:", "Raises:", "Example:", "Examples:")
-"""Sections of a docstring that are about the function; the page is about the rule."""
+_SILENT: Final = "It has no description."
 
 
 def rule_list(rules: Mapping[str, Rule], *, width: int = WIDTH) -> str:
@@ -26,7 +24,8 @@ def rule_list(rules: Mapping[str, Rule], *, width: int = WIDTH) -> str:
 
 def rule_page(name: str, rule: Rule, *, width: int = WIDTH) -> str:
     """Return all that a rule's docstring says of it, and its thresholds."""
-    parts = [name, *_paragraphs(_docstring(rule), width)]
+    told = ["\n".join(_filled(text, width)) for heading, text in _paragraphs(rule) if heading not in OF_THE_CODE]
+    parts = [name, *(told or [_SILENT])]
     thresholds = thresholds_of(rule)
     if thresholds:
         parts.append("\n".join(["Thresholds:", *_threshold_lines(thresholds, width)]))
@@ -38,11 +37,11 @@ def rule_page(name: str, rule: Rule, *, width: int = WIDTH) -> str:
 
 def first_line(rule: Rule) -> str:
     """Return what the rule sees, in the words that its docstring begins with."""
-    return _docstring(rule).partition("\n\n")[0].replace("\n", " ")
+    return next((text.replace("\n", " ") for _, text in _paragraphs(rule)), _SILENT)
 
 
-def _docstring(rule: Rule) -> str:
-    return (inspect.getdoc(rule) or "It has no description.").replace("``", "`")
+def _paragraphs(rule: Rule) -> Iterator[Paragraph]:
+    return (Paragraph(heading, text.replace("``", "`")) for heading, text in paragraphs(rule))
 
 
 def _threshold_lines(thresholds: list[Threshold], width: int) -> Iterator[str]:
@@ -51,17 +50,6 @@ def _threshold_lines(thresholds: list[Threshold], width: int) -> Iterator[str]:
     for threshold in thresholds:
         start = f"  {threshold.name:<{name_cells}}  {threshold.default!r:>{value_cells}}  "
         yield textwrap.fill(threshold.meaning, width, initial_indent=start, subsequent_indent=" " * len(start)) or start
-
-
-def _paragraphs(docstring: str, width: int) -> Iterator[str]:
-    """Yield the paragraphs of ``docstring`` that are about the rule, filled to ``width``."""
-    skipping = False
-    for paragraph in re.split(r"\n\s*\n", docstring):
-        heading = paragraph.split("\n")[0].strip()
-        if not paragraph.startswith(" "):
-            skipping = heading in _OF_THE_CODE
-        if not skipping:
-            yield "\n".join(_filled(paragraph, width))
 
 
 def _filled(paragraph: str, width: int) -> Iterator[str]:
