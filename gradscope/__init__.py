@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gradscope.callback import GradScope
     from gradscope.comparing import compare
     from gradscope.diagnose.finding import Advice, Evidence, Finding
+    from gradscope.diagnose.rule import rule
     from gradscope.diagnose.verdict import Verdict
     from gradscope.inspection.preflight import Preflight, preflight
     from gradscope.recording.schedule import budget, early, every
@@ -67,6 +68,7 @@ __all__ = [
     "load",
     "load_runs",
     "preflight",
+    "rule",
 ]
 
 _HOMES: Final = {
@@ -90,6 +92,7 @@ _HOMES: Final = {
     "load": "gradscope.run",
     "load_runs": "gradscope.runs",
     "preflight": "gradscope.inspection.preflight",
+    "rule": "gradscope.diagnose.rule",
 }
 
 

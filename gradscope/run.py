@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from gradscope.diagnose.diagnosis import diagnose
-from gradscope.diagnose.discover import Rule
 from gradscope.diagnose.finding import Severity
+from gradscope.diagnose.rule import Rule
 from gradscope.diagnose.verdict import Verdict, ignored_names, severity_named, verdict
 from gradscope.errors import CheckFailedError, MissingTableError
 from gradscope.network import Network, NotMeasured

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,5 +24,8 @@ def installed_rule(name: str, source: str, folder: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(folder)
         known_rules.cache_clear()
-        yield
-    known_rules.cache_clear()
+        try:
+            yield
+        finally:
+            sys.modules.pop(f"{name}_module", None)
+            known_rules.cache_clear()

@@ -9,8 +9,9 @@ from collections.abc import Mapping, Sequence
 
 from gradscope import reasons
 from gradscope.diagnose.cause import linked
-from gradscope.diagnose.discover import Rule, chosen_rules, thresholds_of
+from gradscope.diagnose.discover import chosen_rules, thresholds_of
 from gradscope.diagnose.finding import SEVERITIES, Finding
+from gradscope.diagnose.rule import Rule
 from gradscope.errors import ArgumentError
 from gradscope.store.frames import Frames
 
@@ -46,7 +47,7 @@ def diagnose(
             warnings.warn(said, RuleFailedWarning, stacklevel=2)
         else:
             findings += found
-    return linked(findings, frames.network)
+    return linked(findings, frames.network, chosen)
 
 
 def _checked(finding: Finding) -> Finding:

@@ -1,7 +1,8 @@
 """Which rules there are: one file each in `gradscope.diagnose.rules`, and those that other packages install.
 
 Another package's rule is an entry point of the group ``gradscope.rules``: its name is the rule's id, its value the
-function.
+function. What else is to be known of a rule, such as what its findings follow from, stands on the function: see
+`gradscope.rule`.
 """
 
 from __future__ import annotations
@@ -11,19 +12,16 @@ import importlib
 import inspect
 import pkgutil
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import entry_points
-from typing import TypeAlias
+from types import ModuleType
 
 from gradscope.diagnose import rules as rules_package
 from gradscope.diagnose.docstring import argument_meanings
-from gradscope.diagnose.finding import Finding
+from gradscope.diagnose.rule import Rule
 from gradscope.errors import ArgumentError
 from gradscope.nearest import nearest
-
-Rule: TypeAlias = Callable[..., Iterable[Finding]]
-"""A pure function of `Frames`, with its thresholds as keyword defaults."""
 
 GROUP = "gradscope.rules"
 
@@ -45,16 +43,19 @@ def known_rules() -> Mapping[str, Rule]:
         >>> "dying_relu" in known_rules()
         True
     """
-    names = sorted(module.name for module in pkgutil.iter_modules(rules_package.__path__))
-    found: dict[str, Rule] = {}
-    for name in names:
-        found[name] = getattr(importlib.import_module(f"{rules_package.__name__}.{name}"), name)
+    found = rules_in(rules_package)
     for point in entry_points(group=GROUP):
         try:
             found.setdefault(point.name, point.load())
         except Exception as error:
             warnings.warn(f"The rule {point.name!r} cannot be loaded and is left out: {error}", stacklevel=2)
     return found
+
+
+def rules_in(package: ModuleType) -> dict[str, Rule]:
+    """Return the function of each file of ``package`` by its name, which is the file's, in the order of the names."""
+    names = sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+    return {name: getattr(importlib.import_module(f"{package.__name__}.{name}"), name) for name in names}
 
 
 def rule_named(name: str) -> Rule:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -11,49 +10,22 @@ import pandas as pd
 
 from gradscope.diagnose.cause import linked
 from gradscope.diagnose.diagnosis import diagnose
-from gradscope.diagnose.discover import known_rules
+from gradscope.diagnose.discover import known_rules, rules_in
 from gradscope.diagnose.finding import Finding, at_least, findings_frame
+from gradscope.diagnose.rule import facts_of
 from gradscope.errors import ArgumentError, ModelError
+from gradscope.inspection import checks
 from gradscope.inspection import rehearsal as rehearsals
 from gradscope.inspection.batches import batch_size as checked_size
 from gradscope.inspection.batches import first_batches
-from gradscope.inspection.checks.constant_data import constant_data
-from gradscope.inspection.checks.identical_units import identical_units
-from gradscope.inspection.checks.index_out_of_range import index_out_of_range
-from gradscope.inspection.checks.input_scale import input_scale
-from gradscope.inspection.checks.nonfinite_data import nonfinite_data
-from gradscope.inspection.checks.output_loss_mismatch import output_loss_mismatch
-from gradscope.inspection.checks.target_scale import target_scale
 from gradscope.inspection.description import described
-from gradscope.inspection.subject import Subject
 from gradscope.inspection.symmetry import alike_kernels
 from gradscope.instrument.keras_border import keras
 from gradscope.report.values.findings import Findings, counted
 from gradscope.report.values.shown import rendered
 
-CHECKS: Final[tuple[Callable[[Subject], Iterable[Finding]], ...]] = (
-    nonfinite_data,
-    index_out_of_range,
-    output_loss_mismatch,
-    identical_units,
-    input_scale,
-    target_scale,
-    constant_data,
-)
-"""What is asked of the model and its batch."""
-
-STEP_ZERO_RULES: Final = (
-    "nan_or_inf",
-    "blocked_gradient",
-    "linear_stack",
-    "poor_initialisation",
-    "dying_relu",
-    "vanishing_activation",
-    "exploding_activation",
-    "vanishing_gradient",
-    "exploding_gradient",
-)
-"""Rules that may have something to say of one step, by their ids."""
+CHECKS: Final = rules_in(checks)
+"""What is asked of the model and its batch, by name."""
 
 
 @dataclass(frozen=True)
@@ -145,19 +117,11 @@ def preflight(
         subject = described(model, first, rehearsal)
         if subject.ran:
             subject = dataclasses.replace(subject, alike=alike_kernels(model, rehearsal.network, first))
-    own = [finding for check in CHECKS for finding in check(subject)]
+    own = [finding for check in CHECKS.values() for finding in check(subject)]
     if rehearsal.frames is None:
         if not at_least(own, "high"):
             raise ModelError(f"The model's step cannot run on this batch: {rehearsal.failure}")
-        return Preflight(tuple(linked(own, rehearsal.network)), model.name)
-    rules = [name for name in STEP_ZERO_RULES if name in known_rules()]
-    found = [*own, *diagnose(rehearsal.frames, rules)]
-    return Preflight(tuple(_with_data_as_cause(linked(found, rehearsal.network))), model.name)
-
-
-def _with_data_as_cause(findings: Sequence[Finding]) -> Iterator[Finding]:
-    """Yield ``findings``, numbers in the model that are not finite as a consequence of data that are not."""
-    cause = next((finding.key for finding in findings if finding.rule == "nonfinite_data"), None)
-    for finding in findings:
-        follows = cause is not None and finding.rule == "nan_or_inf" and finding.cause is None
-        yield dataclasses.replace(finding, cause=cause) if follows else finding
+        return Preflight(tuple(linked(own, rehearsal.network, CHECKS)), model.name)
+    rules = {name: rule for name, rule in known_rules().items() if facts_of(rule).before_training}
+    found = [*own, *diagnose(rehearsal.frames, list(rules))]
+    return Preflight(tuple(linked(found, rehearsal.network, {**CHECKS, **rules})), model.name)

@@ -22,8 +22,9 @@ from rich.text import Text
 from gradscope import reasons
 from gradscope._version import __version__
 from gradscope.diagnose.diagnosis import diagnose
-from gradscope.diagnose.discover import Rule, known_rules
+from gradscope.diagnose.discover import chosen_rules
 from gradscope.diagnose.finding import Finding, Severity, at_least, rank
+from gradscope.diagnose.rule import Rule, facts_of
 from gradscope.errors import GradscopeError
 from gradscope.records import EpochRecord, FindingsNote, Record, Session, StepRecord
 from gradscope.report.terminal.findings import findings_text, short_lines
@@ -47,9 +48,6 @@ FREE_SECONDS: Final = 0.5
 """Seconds of looking that no budget limits, like the records of the beginning: short trainings are told too."""
 USUAL_BUDGET: Final = 0.02
 """Budget that looks at the end of an epoch keep to where recording itself has none."""
-
-AT_ONCE: Final = frozenset({"nan_or_inf"})
-"""Rules whose findings are told at the first look; those of others when a second look in a row has seen them."""
 
 _logger = logging.getLogger(__name__)
 
@@ -133,6 +131,8 @@ class Live:
         self._budget = budget
         self._quiet = quiet
         self._rules = rules
+        chosen = chosen_rules(rules)  # loads them, which is set-up and no look
+        self._at_once = {name for name, rule in chosen.items() if facts_of(rule).at_once}
         self._window = Window()
         self._told: dict[str, int] = {}
         self._seen: set[str] = set()
@@ -149,7 +149,6 @@ class Live:
         self._look_seconds = math.nan
         self._spent = 0.0
         self._has_ended = self._is_noted = False
-        known_rules()  # loads them, which is set-up and no look
 
     @property
     def account(self) -> Literal["early", "running"]:
@@ -244,7 +243,7 @@ class Live:
         if self._record_count > self._seen_count:  # else it is the same that is seen again
             self._before, self._seen = self._seen, {finding.key for finding in severe}
             self._seen_count = self._record_count
-        self._certain = tuple(f for f in severe if is_last or f.key in self._before or f.rule in AT_ONCE)
+        self._certain = tuple(f for f in severe if is_last or f.key in self._before or f.rule in self._at_once)
         new = [finding for finding in self._certain if rank(finding.severity) > self._told.get(finding.key, -1)]
         self._told |= {finding.key: rank(finding.severity) for finding in new}
         return new

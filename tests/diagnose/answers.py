@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from gradscope.diagnose.discover import Rule
 from gradscope.diagnose.finding import Evidence, Finding
+from gradscope.diagnose.rule import Rule
 from gradscope.store.frames import Frames
 
 STUCK = {"loss": [2.31, 2.3, 2.3, 2.3, 2.3, 2.3]}

@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from gradscope import preflight
+from gradscope.inspection.preflight import CHECKS
 
 RNG = np.random.default_rng(4)
 SAMPLES, FEATURES, CLASSES = 64, 6, 3
@@ -30,11 +31,7 @@ def _seeded() -> None:
 
 def said(model: Any, x: Any, y: Any) -> list[tuple[str, str]]:
     """Return rule and severity of all that the checks of preflight say; the rules have tests of their own."""
-    own = {
-        "constant_data", "identical_units", "index_out_of_range", "input_scale", "nonfinite_data",
-        "output_loss_mismatch", "target_scale",
-    }  # fmt: skip
-    findings = [finding for finding in preflight(model, x, y).findings if finding.rule in own]
+    findings = [finding for finding in preflight(model, x, y).findings if finding.rule in CHECKS]
     assert all(finding.evidence and finding.advice for finding in findings)
     return [(finding.rule, finding.severity) for finding in findings]
 
@@ -202,6 +199,8 @@ def with_gap(values: Any) -> Any:
 def test_a_gap_in_the_data_is_high_only_where_it_reaches_the_loss() -> None:
     assert said(ending(None, "mse", 1), with_gap(X), X[:, 0]) == [("nonfinite_data", "high")]
     assert said(ending(None, "mse", 1), X, with_gap(X[:, 0])) == [("nonfinite_data", "high")]
+    found = preflight(ending(None, "mse", 1), with_gap(X), X[:, 0]).findings
+    assert [(f.rule, f.cause) for f in found] == [("nonfinite_data", None), ("nan_or_inf", "nonfinite_data")]
     fills = keras.layers.Lambda(lambda x: tf.where(tf.math.is_nan(x), 0.0, x))
     model = network(fills, keras.layers.Dense(1), loss="mse")
     assert said(model, with_gap(X), X[:, 0]) == [("nonfinite_data", "low")]

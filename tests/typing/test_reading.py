@@ -56,12 +56,14 @@ def test_findings_are_typed(logs: Path) -> None:
 
 
 def test_a_rule_of_ones_own_is_a_function_of_frames(logs: Path) -> None:
+    @gradscope.rule(explains=("not_converging",), figure="loss")
     def short(frames: Frames) -> Iterator[gradscope.Finding]:
         if len(frames.steps) < 10:
             evidence = gradscope.Evidence("records", len(frames.steps), 10, above=False)
             advice = gradscope.Advice("Train longer.", "model.fit(x, y, epochs=20)")
             yield gradscope.Finding("short", "low", None, 0, 0, "It is short.", (evidence,), (advice,))
 
+    assert_type(short(gradscope.load(logs / "mlp").frames), Iterator[gradscope.Finding])
     (finding,) = gradscope.load(logs / "mlp").diagnose(rules=[short])
     assert finding.key == "short"
 

@@ -9,11 +9,13 @@ import numpy as np
 from gradscope.diagnose.advice import another_function, layer_of, those
 from gradscope.diagnose.finding import Advice, Evidence, Finding
 from gradscope.diagnose.learning import learning
+from gradscope.diagnose.rule import rule
 from gradscope.diagnose.series import judged_kernels, variable_series
 from gradscope.network import Network, Site
 from gradscope.store.frames import Frames
 
 
+@rule(before_training=True, figure="heatmap")
 def blocked_gradient(frames: Frames) -> Iterator[Finding]:
     """Layers get no gradient at all: the loss does not depend on their weights, or a step-like function lies between.
 

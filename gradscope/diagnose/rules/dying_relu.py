@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gradscope.diagnose.advice import another_function, another_initialiser, layer_of, learning_rate, those
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import learning
+from gradscope.diagnose.rule import rule
 from gradscope.diagnose.series import (
     Floats,
     final_series,
@@ -25,6 +26,7 @@ from gradscope.network import Site
 from gradscope.store.frames import Frames
 
 
+@rule(follows=("update_ratio", "exploding_gradient"), before_training=True, figure="units")
 def dying_relu(
     frames: Frames, *, growth: float = 0.15, floor: float = 0.25, most: float = 0.5, silent: float = 0.99
 ) -> Iterator[Finding]:

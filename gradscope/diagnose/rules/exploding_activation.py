@@ -11,6 +11,7 @@ from gradscope.diagnose.advice import clip_gradients, layer_of, learning_rate, n
 from gradscope.diagnose.depth import times
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import learning
+from gradscope.diagnose.rule import rule
 from gradscope.diagnose.series import hidden_sites, latest, median, onsets, site_series
 from gradscope.network import Network, Site
 from gradscope.store.frames import Frames
@@ -19,6 +20,7 @@ _LARGEST = {"float16": 65504.0}  # of bfloat16 and float32: 3.4e38
 _LARGEST_FLOAT32 = 3.4e38
 
 
+@rule(follows=("poor_initialisation", "update_ratio"), before_training=True)
 def exploding_activation(frames: Frames, *, growth: float = 1e3, range_share: float = 0.1) -> Iterator[Finding]:
     """Activations of a hidden layer have grown a thousandfold, or come near the largest number of their type.
 

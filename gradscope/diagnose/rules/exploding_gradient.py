@@ -12,6 +12,7 @@ from gradscope.diagnose.advice import clip_gradients, layer_of, learning_rate, n
 from gradscope.diagnose.depth import times, weighted_layers
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import learning
+from gradscope.diagnose.rule import rule
 from gradscope.diagnose.series import (
     Floats,
     judged_kernels,
@@ -36,6 +37,7 @@ class _Explosion:
     text: str
 
 
+@rule(follows=("poor_initialisation", "exploding_activation", "update_ratio"), before_training=True)
 def exploding_gradient(
     frames: Frames,
     *,

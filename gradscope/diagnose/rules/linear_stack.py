@@ -9,11 +9,13 @@ from gradscope.diagnose.advice import another_function, those
 from gradscope.diagnose.chains import LINEAR, WEIGHTED, Link, is_linear, linear_links
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import learning
+from gradscope.diagnose.rule import rule
 from gradscope.diagnose.series import training_steps
 from gradscope.network import Network
 from gradscope.store.frames import Frames
 
 
+@rule(before_training=True)
 def linear_stack(frames: Frames, *, left: float = 0.5) -> Iterator[Finding]:
     """Consecutive layers with weights and nothing non-linear between them compute what a single one could.
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gradscope.diagnose.advice import clip_gradients, learning_rate, scale_inputs, those
 from gradscope.diagnose.finding import Advice, Evidence, Finding
 from gradscope.diagnose.learning import epoch_losses
+from gradscope.diagnose.rule import rule
 from gradscope.diagnose.series import (
     Flags,
     Floats,
@@ -23,6 +24,12 @@ from gradscope.diagnose.series import (
 from gradscope.store.frames import Frames
 
 
+@rule(
+    follows=("exploding_gradient", "exploding_activation", "update_ratio", "poor_initialisation"),
+    at_once=True,
+    before_training=True,
+    figure="loss",
+)
 def nan_or_inf(frames: Frames, *, records: float = 10, warm_up: float = 50) -> Iterator[Finding]:
     """A loss, a gradient or a weight is not finite.
 

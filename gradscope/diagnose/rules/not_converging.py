@@ -8,10 +8,16 @@ from collections.abc import Iterator
 from gradscope.diagnose.advice import learning_rate, scale_inputs, those
 from gradscope.diagnose.finding import Advice, Evidence, Finding
 from gradscope.diagnose.learning import LEARNING, ON_BASELINE, learning
+from gradscope.diagnose.rule import rule
 from gradscope.diagnose.series import training_steps
 from gradscope.store.frames import Frames
 
 
+@rule(follows=(
+    "nan_or_inf", "exploding_gradient", "blocked_gradient", "saturated_activation", "dying_relu", "vanishing_gradient",
+    "vanishing_activation", "exploding_activation", "unchanged_weights", "update_ratio", "poor_initialisation",
+    "linear_stack", "slow_convergence", "oscillating_loss",
+))  # fmt: skip
 def not_converging(frames: Frames) -> Iterator[Finding]:
     """The loss is no better than that of the best constant answer, or has run away.
 

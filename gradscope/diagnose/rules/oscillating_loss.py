@@ -9,10 +9,12 @@ import numpy as np
 from gradscope.diagnose.advice import learning_rate, those
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import epoch_losses, learning
+from gradscope.diagnose.rule import rule
 from gradscope.diagnose.series import Floats, judged_kernels, median, variable_series
 from gradscope.store.frames import Frames
 
 
+@rule(follows=("update_ratio", "exploding_gradient"))
 def oscillating_loss(
     frames: Frames,
     *,

@@ -18,6 +18,7 @@ from gradscope.diagnose.advice import (
 from gradscope.diagnose.depth import Weighted, passable, times, unnormalised_groups, weighted_layers
 from gradscope.diagnose.finding import Advice, Evidence, Finding, Severity
 from gradscope.diagnose.learning import learning
+from gradscope.diagnose.rule import rule
 from gradscope.diagnose.series import Floats, latest, site_series, spread_over_samples
 from gradscope.network import Network
 from gradscope.store.frames import Frames
@@ -25,6 +26,7 @@ from gradscope.store.frames import Frames
 _CONSTANT = frozenset({"Zeros", "Ones", "Constant", "zeros", "ones", "constant"})
 
 
+@rule(before_training=True, figure="heatmap")
 def poor_initialisation(
     frames: Frames, *, spread: float = 100.0, until: float = 10.0, difference: float = 3e-3
 ) -> Iterator[Finding]:

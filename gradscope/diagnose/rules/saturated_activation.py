@@ -18,10 +18,12 @@ from gradscope.diagnose.advice import (
 )
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import learning
+from gradscope.diagnose.rule import rule
 from gradscope.diagnose.series import hidden_sites, is_bounded, judged_kernels, latest, onsets, site_series
 from gradscope.store.frames import Frames
 
 
+@rule(follows=("poor_initialisation", "exploding_activation", "update_ratio"))
 def saturated_activation(
     frames: Frames, *, fraction: float = 0.7, units: float = 0.5, start: float = 10
 ) -> Iterator[Finding]:

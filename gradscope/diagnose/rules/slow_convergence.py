@@ -10,9 +10,14 @@ import numpy as np
 from gradscope.diagnose.advice import learning_rate, those
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import epoch_losses, learning
+from gradscope.diagnose.rule import rule
 from gradscope.store.frames import Frames
 
 
+@rule(follows=(
+    "vanishing_gradient", "saturated_activation", "dying_relu", "blocked_gradient", "linear_stack", "update_ratio",
+    "unchanged_weights", "poor_initialisation",
+))  # fmt: skip
 def slow_convergence(
     frames: Frames, *, pace: float = 0.01, epochs: float = 4, left: float = 0.5, steady: float = 0.7, begun: float = 0.1
 ) -> Iterator[Finding]:

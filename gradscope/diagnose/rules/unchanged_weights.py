@@ -9,6 +9,7 @@ import numpy as np
 from gradscope.diagnose.advice import layer_of, learning_rate, those
 from gradscope.diagnose.finding import Advice, Evidence, Finding
 from gradscope.diagnose.learning import learning
+from gradscope.diagnose.rule import rule
 from gradscope.diagnose.series import (
     Series,
     judged_kernels,
@@ -22,6 +23,7 @@ from gradscope.network import Layer, Variable
 from gradscope.store.frames import Frames
 
 
+@rule(follows=("blocked_gradient", "dying_relu", "saturated_activation", "vanishing_gradient", "nan_or_inf"))
 def unchanged_weights(frames: Frames, *, resolution: float = 1e-7, faded: float = 1e-6) -> Iterator[Finding]:
     """Trainable kernels are exactly the same after an update as before.
 

@@ -10,10 +10,12 @@ from gradscope.diagnose.advice import another_initialiser, layer_of, normalise, 
 from gradscope.diagnose.depth import passable, times, unnormalised_groups, weighted_layers
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import learning
+from gradscope.diagnose.rule import rule
 from gradscope.diagnose.series import latest, onsets, site_series, spread_over_samples
 from gradscope.store.frames import Frames
 
 
+@rule(follows=("dying_relu", "poor_initialisation"), before_training=True)
 def vanishing_activation(frames: Frames, *, ratio: float = 1e-3, alike: float = 1e-5) -> Iterator[Finding]:
     """The spread of a layer's activations over samples is next to nothing beside that of earlier layers.
 

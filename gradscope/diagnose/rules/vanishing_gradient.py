@@ -11,11 +11,13 @@ from gradscope.diagnose.advice import another_function, another_initialiser, lay
 from gradscope.diagnose.depth import Weighted, behind, fading_along_depth, times, weighted_layers
 from gradscope.diagnose.finding import Advice, Evidence, Finding
 from gradscope.diagnose.learning import learning
+from gradscope.diagnose.rule import rule
 from gradscope.diagnose.series import latest, onsets, site_series, variable_series
 from gradscope.network import Network
 from gradscope.store.frames import Frames
 
 
+@rule(follows=("blocked_gradient", "saturated_activation", "dying_relu"), before_training=True, figure="profile")
 def vanishing_gradient(
     frames: Frames,
     *,

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradscope.diagnose.finding import Advice, Evidence, Finding
+from gradscope.diagnose.rule import rule
 from gradscope.inspection.subject import Subject
 
 
+@rule(explains=("nan_or_inf",))
 def nonfinite_data(subject: Subject) -> Iterator[Finding]:
     """Yield a finding for each input and target that holds NaN or infinity.
 

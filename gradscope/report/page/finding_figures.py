@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from gradscope import schema
+from gradscope.diagnose.discover import known_rules
 from gradscope.diagnose.finding import Finding
+from gradscope.diagnose.rule import FigureKind, facts_of
 from gradscope.report.figures import loss_curve, statistic_curves
 from gradscope.report.figures.grid import grid_of
 from gradscope.report.page.figure_store import PageFigure
@@ -24,11 +26,14 @@ if TYPE_CHECKING:
 
 _MOST_CURVES: Final = 4
 _OF_LAYERS: Final = ("activations", "gradients")
+_PROFILES: Final = {"gradients.rms": "gradient", "activations.mean": "activation"}
+"""By the statistic of a finding, the profile that shows it, where that is not the backward signal's."""
 
 
 def figure_of(finding: Finding, frames: Frames) -> PageFigure | None:
     """Return the figure that shows ``finding``; None where nothing that was recorded does."""
-    return _DRAWN_BY.get(finding.rule, _of_statistic)(frames, finding)
+    rule = known_rules().get(finding.rule)
+    return _DRAWN_AS["curves" if rule is None else facts_of(rule).figure](frames, finding)
 
 
 def place_of(finding: Finding) -> tuple[str, str]:
@@ -57,15 +62,15 @@ def _loss_of(frames: Frames, finding: Finding) -> PageFigure | None:
     )
 
 
-def _profile_of(kind: str, at: Callable[[Finding], Sequence[int]]) -> Callable[[Frames, Finding], PageFigure | None]:
-    def own(frames: Frames, finding: Finding) -> PageFigure | None:
-        steps = _recorded(frames, at(finding))
-        scope = "-".join(map(str, steps))
-        profiles = profile_figures(frames, steps, scope) if steps else iter(())
-        found = next((figure for figure in profiles if figure.key == f"{kind}/{scope}"), None)
-        return found and dataclasses.replace(found, title=f"{found.title} through the depth of the model")
-
-    return own
+def _profile_of(frames: Frames, finding: Finding) -> PageFigure | None:
+    """Return how the layers stood at the beginning, in the middle and at the end of what the finding says."""
+    middle = (finding.first_step + finding.last_step) // 2
+    steps = _recorded(frames, (finding.first_step, middle, finding.last_step))
+    scope = "-".join(map(str, steps))
+    wanted = f"{_PROFILES.get(finding.statistic, 'backward')}/{scope}"
+    profiles = profile_figures(frames, steps, scope) if steps else iter(())
+    found = next((figure for figure in profiles if figure.key == wanted), None)
+    return found and dataclasses.replace(found, title=f"{found.title} through the depth of the model")
 
 
 def _curves_of(frames: Frames, finding: Finding, table: str, statistic: str) -> PageFigure | None:
@@ -102,7 +107,7 @@ def _units_of(frames: Frames, finding: Finding) -> PageFigure | None:
     return _curves_of(frames, finding, "activations", "dead_unit_fraction")
 
 
-def _of_statistic(frames: Frames, finding: Finding) -> PageFigure | None:
+def _curves_of_statistic(frames: Frames, finding: Finding) -> PageFigure | None:
     """Return the figure of the column that shows the finding, else of one that its evidence names; else the loss."""
     named = [finding.statistic, *(f"{table}.{item.name}" for item in finding.evidence for table in _OF_LAYERS)]
     for key in named:
@@ -115,18 +120,13 @@ def _of_statistic(frames: Frames, finding: Finding) -> PageFigure | None:
     return _loss_of(frames, finding) if is_of_loss else None
 
 
-def _ends(finding: Finding) -> tuple[int, int, int]:
-    return finding.first_step, (finding.first_step + finding.last_step) // 2, finding.last_step
-
-
-_DRAWN_BY: Final[Mapping[str, Callable[[Frames, Finding], PageFigure | None]]] = {
-    "blocked_gradient": _heatmap_of,
-    "dying_relu": _units_of,
-    "nan_or_inf": _loss_of,
-    "poor_initialisation": _heatmap_of,
-    "vanishing_gradient": _profile_of("backward", _ends),
+_DRAWN_AS: Final[Mapping[FigureKind, Callable[[Frames, Finding], PageFigure | None]]] = {
+    "curves": _curves_of_statistic,
+    "heatmap": _heatmap_of,
+    "loss": _loss_of,
+    "profile": _profile_of,
+    "units": _units_of,
 }
-"""By rule, where another figure shows more than curves of the finding's statistic."""
 
 
 def _recorded(frames: Frames, steps: Sequence[int]) -> list[int]:

@@ -6,8 +6,9 @@ import textwrap
 from collections.abc import Iterator, Mapping
 from typing import Final
 
-from gradscope.diagnose.discover import Rule, Threshold, thresholds_of
+from gradscope.diagnose.discover import Threshold, thresholds_of
 from gradscope.diagnose.docstring import OF_THE_CODE, Paragraph, paragraphs
+from gradscope.diagnose.rule import Rule, facts_of
 from gradscope.report.terminal.printing import WIDTH
 
 _SILENT: Final = "It has no description."
@@ -23,9 +24,9 @@ def rule_list(rules: Mapping[str, Rule], *, width: int = WIDTH) -> str:
 
 
 def rule_page(name: str, rule: Rule, *, width: int = WIDTH) -> str:
-    """Return all that a rule's docstring says of it, and its thresholds."""
+    """Return all that a rule's docstring says of it, its facts and its thresholds."""
     told = ["\n".join(_filled(text, width)) for heading, text in _paragraphs(rule) if heading not in OF_THE_CODE]
-    parts = [name, *(told or [_SILENT])]
+    parts = [name, *(told or [_SILENT]), *_facts(rule, width)]
     thresholds = thresholds_of(rule)
     if thresholds:
         parts.append("\n".join(["Thresholds:", *_threshold_lines(thresholds, width)]))
@@ -42,6 +43,19 @@ def first_line(rule: Rule) -> str:
 
 def _paragraphs(rule: Rule) -> Iterator[Paragraph]:
     return (Paragraph(heading, text.replace("``", "`")) for heading, text in paragraphs(rule))
+
+
+def _facts(rule: Rule, width: int) -> Iterator[str]:
+    """Yield what is known of the rule beside what its docstring says."""
+    facts = facts_of(rule)
+    if facts.follows:
+        yield _fill([f"May follow from, the likeliest first: {', '.join(facts.follows)}."], width)
+    if facts.explains:
+        yield _fill([f"May explain: {', '.join(facts.explains)}."], width)
+    if facts.before_training:
+        yield "Before a training: `gradscope.preflight` asks it, too."
+    if facts.at_once:
+        yield "During a training: told at the first look, not at the second."
 
 
 def _threshold_lines(thresholds: list[Threshold], width: int) -> Iterator[str]:

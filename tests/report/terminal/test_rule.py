@@ -5,12 +5,16 @@ from collections.abc import Iterator
 import pytest
 from rich.cells import cell_len
 
-from gradscope import Finding
+from gradscope import Finding, rule
 from gradscope.diagnose.discover import known_rules
 from gradscope.report.terminal.rule import first_line, rule_list, rule_page
 from gradscope.store.read import Frames
 
 
+@rule(
+    follows=("poor_harvest", "long_winter", "many_mouths_to_feed", "another_rule_of_a_long_name"), explains=("theft",),
+    at_once=True, before_training=True,
+)  # fmt: skip
 def hungry(frames: Frames, *, floor: float = 0.25, most: float = 3) -> Iterator[Finding]:
     """See a network that eats
     its data.
@@ -56,6 +60,15 @@ def test_the_page_holds_the_prose_and_the_thresholds_and_not_the_code() -> None:
         "",
         "Source:",
         '    Everyone, "On hunger", 2020.',
+        "",
+        "May follow from, the likeliest first: poor_harvest, long_winter,",
+        "many_mouths_to_feed, another_rule_of_a_long_name.",
+        "",
+        "May explain: theft.",
+        "",
+        "Before a training: `gradscope.preflight` asks it, too.",
+        "",
+        "During a training: told at the first look, not at the second.",
         "",
         "Thresholds:",
         "  floor  0.25  Share of the data that is left, fraction; a line that is so long",
