@@ -28,7 +28,8 @@ from keras.callbacks import Callback
 
 from gradscope import reasons
 from gradscope.errors import ArgumentError, GradscopeError, ModelError
-from gradscope.instrument.keras_border import keras
+from gradscope.instrument.backend import Recorder, Timing, backend_name, recorder_for
+from gradscope.instrument.keras_border import loss_arguments
 from gradscope.instrument.network_of import LayerFilter, describe, fingerprint, places, selected
 from gradscope.instrument.optimizers import batches_given, optimizers
 from gradscope.network import Network, NotMeasured
@@ -45,7 +46,6 @@ from gradscope.store.sink import MemorySink, Previous, Sink
 
 if TYPE_CHECKING:
     from gradscope.diagnose.finding import Severity
-    from gradscope.instrument.tensorflow.recorder import Recorder, Timing
     from gradscope.run import Run
     from gradscope.watching.live import Live, OnFinding
 
@@ -220,8 +220,6 @@ class GradScope(Callback):
 
     @_harmless
     def _begin(self) -> None:
-        from gradscope.instrument.tensorflow.recorder import Recorder
-
         model = self._trained
         self._broken = ""
         self._recorder = self._step_records = self._beginning = self._trail = None
@@ -231,7 +229,7 @@ class GradScope(Callback):
         self._state, self._rest, self._passed = self._schedule.init(), NO_REST, []
         self._accounts = RunningCosts()
         self._kept_batches = KeptBatches()
-        self._recorder = Recorder(model, self._layers, self._stop_recording)
+        self._recorder = recorder_for(model, self._layers, self._stop_recording)
         self._begin_live()
 
     def _find_beginning(self) -> None:
@@ -382,11 +380,7 @@ class GradScope(Callback):
     def _check_model(self) -> None:
         """Raise what is wrong with the model, before the first step."""
         model = self._trained
-        if keras.backend.backend() != "tensorflow":
-            raise ModelError(
-                f"Keras runs on the backend {keras.backend.backend()!r}; GradScope records on 'tensorflow' only. "
-                f"Set the environment variable KERAS_BACKEND=tensorflow before importing keras."
-            )
+        backend_name()
         if not getattr(model, "compiled", False):
             raise ModelError("The model is not compiled. Call model.compile(...) before fit.")
         if self._layers is not None:
@@ -597,6 +591,6 @@ def _baseline_state(model: Any, network: Network) -> baseline_loss.BaselineState
     kind = baseline_loss.kind_of(network.compiled.loss)
     if kind is None or getattr(model.loss, "reduction", "mean") == "sum":  # which grows with the batch
         return None
-    keywords = getattr(model.loss, "_fn_kwargs", {})
+    keywords = loss_arguments(model.loss)
     smoothing = keywords.get("label_smoothing", 0.0) or 0.0
     return baseline_loss.init(kind, float(smoothing), keywords.get("ignore_class"))

@@ -21,6 +21,10 @@ class ModelError(GradscopeError, ValueError):
     """The model cannot be recorded: it is not compiled, or its backend is not supported."""
 
 
+class MovedNameError(GradscopeError, AttributeError):
+    """A release of Keras or TensorFlow has moved something that is needed and that it never promised."""
+
+
 class RunNotFoundError(GradscopeError, FileNotFoundError):
     """A path holds no recorded run."""
 

@@ -122,6 +122,19 @@ def from_step(step: int, reason: str) -> str:
     return f"from step {step:,} on: {reason}"
 
 
+def moved(package: str, version: str, name: str) -> str:
+    """Return why what a package never promised to keep is not found.
+
+    Example:
+        >>> moved("Keras", "3.99.0", "Layer.place")
+        "Keras 3.99.0 has moved Layer.place, which recording needs; install versions that go together: ..."
+    """
+    return (
+        f"{package} {version} has moved {name}, which recording needs; "
+        "install versions that go together: pip install 'keras-gradscope[tensorflow]'"
+    )
+
+
 def of_error(error: BaseException) -> str:
     """Return why recording ends at ``error``, which is ours and not the training's.
 

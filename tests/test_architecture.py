@@ -69,7 +69,7 @@ MAP: dict[str, set[str]] = {
     "runs": {"comparing", "diagnose", "errors", "run", "report", "store"},
     "cli": {"_version", "comparing", "errors", "lossless_json", "nearest", "report", "run", "runs"},
     "__main__": {"cli"},
-    "instrument.keras_border": set(),
+    "instrument.keras_border": {"errors", "reasons"},
     "instrument.optimizers": {"instrument.keras_border"},
     "instrument.network_of": {
         "_version", "activations", "errors", "instrument.keras_border", "instrument.optimizers", "nearest", "network",
@@ -77,12 +77,16 @@ MAP: dict[str, set[str]] = {
     "instrument": {
         "activations", "errors", "network", "reasons", "records", "schema", "statistics",
     },
+    "instrument.tensorflow": {
+        "activations", "errors", "instrument", "network", "reasons", "records", "schema", "statistics",
+    },
     "callback": {
         "errors", "instrument", "network", "reasons", "records", "recording", "schema", "store.sink",
     },
     "inspection": {
-        "diagnose", "errors", "instrument", "network", "recording.step_records", "records", "report.values",
-        "store.frames",
+        "diagnose", "errors", "instrument.backend", "instrument.keras_border", "instrument.network_of",
+        "instrument.optimizers", "instrument.python_state", "network", "recording.step_records", "records",
+        "report.values", "store.frames",
     },
     "demo": {"callback", "errors", "instrument.keras_border", "recording.schedule", "report", "run"},
     "testing": {"activations", "errors", "nearest", "schema", "network", "records", "store"},
@@ -101,9 +105,13 @@ LATE: dict[str, set[str]] = {
 # The training half. All else is the analysis half, which runs where no framework is installed.
 NEEDS_KERAS = {
     "callback", "demo", "inspection", "instrument", "instrument.keras_border", "instrument.network_of",
-    "instrument.optimizers", "recording.kept_batches", "statistics",
+    "instrument.optimizers", "instrument.tensorflow", "recording.kept_batches", "statistics",
 }  # fmt: skip
 FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
+
+# Each is a folder of `instrument`, which nothing outside of it names. A demonstration has to choose one.
+BACKENDS = {"tensorflow"}
+CHOOSES_BACKEND = {"cli.demo", "demo"}
 
 # The event file is read by TensorBoard's tab too, which starts without pandas.
 NO_PANDAS = {"store", "store.events", "store.sink", "store.event_sink"}
@@ -242,6 +250,19 @@ def test_only_the_training_half_imports_a_framework() -> None:
         if found.target.partition(".")[0] in FRAMEWORKS
     }
     assert imported == {}
+
+
+def test_nothing_but_its_own_folder_names_a_backend() -> None:
+    named: list[str] = []
+    for module, path in INNER.items():
+        for backend in BACKENDS:
+            if within(module, f"instrument.{backend}") or module in CHOOSES_BACKEND:
+                continue
+            folders = (backend, f"gradscope.instrument.{backend}")
+            named += [f"{module} imports {each.target}" for each in imports(path) if each.target.startswith(folders)]
+            words = (node.value for node in ast.walk(tree(path)) if isinstance(node, ast.Constant))
+            named += [f"{module} says {word!r}" for word in words if word == backend]
+    assert named == []
 
 
 # ---- What really gets loaded, in an interpreter of its own

@@ -4,33 +4,15 @@ from __future__ import annotations
 
 import itertools
 import types
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
-from keras.src.trainers import data_adapters as _data_adapters
-
 from gradscope.errors import ArgumentError
-from gradscope.inspection.dataset import first_elements
+from gradscope.instrument.backend import Batches, present_backend
 from gradscope.instrument.keras_border import keras
-from gradscope.instrument.tensorflow.framework import tf
-
-_adapters: Any = _data_adapters  # Keras ships no types
 
 BATCHES = 5
 """How many batches the window of a unit takes at least; only the first is shown."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Batches:
-    """Some batches of one training.
-
-    Attributes:
-        elements: What the training's iterator would yield: up to `BATCHES`, the first first.
-        spec: Their element spec.
-    """
-
-    elements: tuple[Any, ...]
-    spec: Any
 
 
 def batch_size(value: object) -> int:
@@ -52,14 +34,15 @@ def first_batches(x: Any, y: Any, sample_weight: Any, size: int) -> Batches:
     Raises:
         ArgumentError: If the data are of a kind that `fit` does not take, are empty, or do not belong together.
     """
-    if isinstance(x, (tf.data.Dataset, keras.utils.PyDataset, types.GeneratorType)):
+    is_dataset = present_backend().is_dataset(x)
+    if is_dataset or isinstance(x, (keras.utils.PyDataset, types.GeneratorType)):
         if y is not None or sample_weight is not None:
             given = "y" if y is not None else "sample_weight"
             raise ArgumentError(f"{given} was given beside a {type(x).__name__}, which yields it itself. Leave it out.")
-        if isinstance(x, tf.data.Dataset):
-            elements = first_elements(x, BATCHES)
-            _some(elements, "x")
-            return Batches(_whole(elements), x.element_spec)
+        if is_dataset:
+            batches = present_backend().batches_of_dataset(x, BATCHES)
+            _some(batches.elements, "x")
+            return batches
         inputs, targets, weights = keras.utils.unpack_x_y_sample_weight(_first(x))
         return _of_arrays(inputs, targets, weights, None)
     return _of_arrays(x, y, sample_weight, size)
@@ -73,7 +56,7 @@ def _first(source: Any) -> Any:
     return _some(list(itertools.islice(source, 1)), "x")[0]
 
 
-def _some(elements: list[Any], name: str) -> list[Any]:
+def _some(elements: Sequence[Any], name: str) -> Sequence[Any]:
     if not elements:
         raise ArgumentError(f"{name} is empty: it has no batch. Pass data with at least one sample.")
     return elements
@@ -83,19 +66,7 @@ def _of_arrays(x: Any, y: Any, sample_weight: Any, size: int | None) -> Batches:
     """Return batches of arrays; one of all samples where ``size`` is None."""
     samples = _sample_count(x, y, sample_weight)
     size = min(size or samples, samples)
-    wanted = size * BATCHES
-
-    def beginning(leaf: Any) -> Any:
-        is_sparse = isinstance(leaf, tf.SparseTensor) or not hasattr(leaf, "__getitem__")
-        return leaf if leaf is None or is_sparse else leaf[:wanted]
-
-    parts = [keras.tree.map_structure(beginning, part) for part in (x, y, sample_weight)]
-    try:
-        adapter = _adapters.get_data_adapter(parts[0], parts[1], parts[2], batch_size=size)
-    except ValueError as error:
-        raise ArgumentError(f"The data cannot be trained on: {error}") from error
-    dataset = adapter.get_tf_dataset()
-    return Batches(_whole(list(dataset)), dataset.element_spec)
+    return present_backend().batches_of_arrays(x, y, sample_weight, size=size, count=BATCHES)
 
 
 def _sample_count(x: Any, y: Any, sample_weight: Any) -> int:
@@ -131,14 +102,3 @@ def _sample_count(x: Any, y: Any, sample_weight: Any) -> int:
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 60 else f"a {type(value).__name__}"
-
-
-def _whole(elements: list[Any]) -> tuple[Any, ...]:
-    """Return the first element and those that have as many samples: a short last one would weigh as much."""
-    lengths = [_length(element) for element in elements]
-    return tuple(element for element, length in zip(elements, lengths, strict=True) if length == lengths[0])
-
-
-def _length(element: Any) -> int:
-    leaf = tf.nest.flatten(element)[0]
-    return int(leaf.nrows() if isinstance(leaf, tf.RaggedTensor) else leaf.shape[0])

@@ -12,9 +12,17 @@ import pandas as pd
 
 from gradscope.inspection.rehearsal import Rehearsal
 from gradscope.inspection.subject import Input, Output, Subject
-from gradscope.instrument.keras_border import keras, snake_case
+from gradscope.instrument.backend import present_backend
+from gradscope.instrument.keras_border import (
+    compiled_losses,
+    functional_graph,
+    inputs_by_name,
+    keras,
+    made_by,
+    nodes_of,
+    snake_case,
+)
 from gradscope.instrument.network_of import from_logits, places
-from gradscope.instrument.tensorflow.framework import tf
 from gradscope.network import Layer, Network, Site
 from gradscope.store.frames import Frames
 
@@ -51,28 +59,16 @@ def _row(frames: Frames | None, site: Site | None) -> pd.Series | None:
     return rows.iloc[-1] if len(rows) else None
 
 
-def _array(leaf: Any) -> Any:
-    """Return a tensor's values; None for one that is ragged, sparse, text or absent."""
-    is_plain = tf.is_tensor(leaf) and isinstance(leaf, tf.Tensor) and leaf.dtype != tf.string
-    return leaf.numpy() if is_plain else None
-
-
-def _graph(model: Any) -> Any:
-    """Return the functional graph of a model; None where it has none."""
-    graph = getattr(model, "_functional", None) or model
-    return graph if hasattr(graph, "_nodes_by_depth") else None
-
-
 # --- inputs ---
 
 
 def _inputs(model: Any, x: Any, keys: Mapping[int, str], network: Network, frames: Frames | None) -> Iterator[Input]:
     leaves: list[Any] = keras.tree.flatten(x)
-    graph = _graph(model)
+    graph = functional_graph(model)
     tensors: Sequence[Any] = [] if graph is None else _input_tensors(graph, x)
     single = len(leaves) == 1
     for place, leaf in enumerate(leaves):
-        values = _array(leaf)
+        values = present_backend().plain_values(leaf)
         if values is None or not values.size:
             continue
         known = len(tensors) == len(leaves)
@@ -89,9 +85,7 @@ def _input_tensors(graph: Any, x: Any) -> Sequence[Any]:
     """Return the graph's input tensors in the order of the leaves of ``x``."""
     tensors: list[Any] = list(graph.inputs)
     if isinstance(x, dict):
-        named = {tensor.name: tensor for tensor in tensors}
-        struct = getattr(graph, "_inputs_struct", None)
-        named |= cast("dict[str, Any]", struct) if isinstance(struct, dict) else {}
+        named = {**{tensor.name: tensor for tensor in tensors}, **inputs_by_name(graph)}
         return [named[name] for name in sorted(cast("dict[str, Any]", x))]  # as Keras flattens a dict
     return tensors
 
@@ -99,10 +93,9 @@ def _input_tensors(graph: Any, x: Any) -> Sequence[Any]:
 def _readers(graph: Any, tensor: Any, keys: Mapping[int, str], network: Network) -> tuple[Layer, ...] | None:
     """Return the layers that read a tensor; None where something reads it that is no layer of the network."""
     layers = {layer.key: layer for layer in network.layers}
-    nodes = [node for nodes in graph._nodes_by_depth.values() for node in nodes]
     readers = [
         layers.get(keys.get(id(node.operation), ""))
-        for node in nodes
+        for node in nodes_of(graph)
         if any(argument is tensor for argument in node.arguments.keras_tensors)
     ]
     plain = [reader for reader in readers if reader is not None]
@@ -128,10 +121,10 @@ def _first_site(network: Network, readers: Sequence[Layer] | None, single: bool)
 
 
 def _outputs(model: Any, y: Any, keys: Mapping[int, str], network: Network, frames: Frames | None) -> Iterator[Output]:
-    graph = _graph(model)
+    graph = functional_graph(model)
     names: list[str] = [] if graph is None else [str(name) for name in graph.output_names]
     layers = {layer.key: layer for layer in network.layers}
-    for path, loss, _, _ in model._compile_loss._flat_losses or ():
+    for path, loss in compiled_losses(model):
         place = _place(path, names)
         if place is None:
             continue
@@ -149,7 +142,7 @@ def _outputs(model: Any, y: Any, keys: Mapping[int, str], network: Network, fram
             reads_logits=None if site is None else _reads_logits(loss, loss_name, site, _dtype(model, site, keys)),
             ignore_class=getattr(loss, "ignore_class", None),
             rank=None if graph is None else len(graph.outputs[place].shape),
-            targets=_array(_at(y, place, names)),
+            targets=present_backend().plain_values(_at(y, place, names)),
             minimum=minimum,
             maximum=maximum,
         )
@@ -176,7 +169,7 @@ def _at(y: Any, place: int, names: Sequence[str]) -> Any:
 def _output_site(graph: Any, place: int, keys: Mapping[int, str], network: Network) -> Site | None:
     ends = [site for site in network.sites if site.is_output]
     if graph is not None and len(graph.outputs) > 1:
-        key = keys.get(id(graph.outputs[place]._keras_history.operation), "")
+        key = keys.get(id(made_by(graph.outputs[place])), "")
         ends = [site for site in ends if site.layer == key or site.layer.startswith(f"{key}/")]
     return ends[0] if len(ends) == 1 else None
 
@@ -212,11 +205,11 @@ def _reads_logits(loss: Any, name: str, site: Site, dtype: str) -> bool | None:
     labels: Any = classes.get(name, [[0.0, 1.0, 0.0], [1.0, 0.0, 0.0]] if name == "binary_crossentropy" else None)
     if labels is None or site.activation not in {"softmax", "sigmoid"}:
         return None
-    logits = tf.constant([[1.0, -2.0, 0.5], [0.0, 3.0, -1.0]], dtype)
+    logits = keras.ops.convert_to_tensor([[1.0, -2.0, 0.5], [0.0, 3.0, -1.0]], dtype)
     probabilities = keras.activations.get(site.activation)(logits)
     try:
         behind = float(loss(np.array(labels), probabilities))
-        plain = float(loss(np.array(labels), tf.identity(probabilities)))
-    except (ValueError, TypeError, tf.errors.OpError):
+        plain = float(loss(np.array(labels), keras.ops.stop_gradient(probabilities)))
+    except Exception:  # whatever the backend raises where a loss does not take them
         return None
     return not math.isclose(behind, plain, rel_tol=1e-5)

@@ -116,7 +116,7 @@ def preflight(
         rehearsal = rehearsals.rehearse(model, batches)
         subject = described(model, first, rehearsal)
         if subject.ran:
-            subject = dataclasses.replace(subject, alike=alike_kernels(model, rehearsal.network, first))
+            subject = dataclasses.replace(subject, alike=alike_kernels(model, rehearsal.look, first))
     own = [finding for check in CHECKS.values() for finding in check(subject)]
     if rehearsal.frames is None:
         if not at_least(own, "high"):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import time
 import warnings
 from collections.abc import Generator, Sequence
@@ -13,13 +12,17 @@ from typing import Any
 import numpy as np
 
 from gradscope.errors import ModelError
-from gradscope.inspection.batches import Batches
-from gradscope.inspection.building import build_ahead, unbuilt_parts
-from gradscope.instrument.backend import UnobservableError
-from gradscope.instrument.keras_border import keras
+from gradscope.instrument.backend import (
+    Batches,
+    Look,
+    StepFailedError,
+    UnobservableError,
+    present_backend,
+)
+from gradscope.instrument.keras_border import all_layers, build_ahead, keras
 from gradscope.instrument.network_of import fingerprint
-from gradscope.instrument.tensorflow.framework import tf
-from gradscope.instrument.tensorflow.look import Look
+from gradscope.instrument.optimizers import optimizers
+from gradscope.instrument.python_state import unchanged
 from gradscope.network import Network
 from gradscope.recording.step_records import StepRecords
 from gradscope.records import FinalPass, NetworkChange, Record, Session, StepRecord
@@ -31,33 +34,34 @@ class Rehearsal:
     """What a step would have been.
 
     Attributes:
-        network: The model.
+        look: At the step.
         frames: One step, numbered 0; None where it failed.
         failure: What it raised; ``""`` where it ran.
     """
 
-    network: Network
+    look: Look
     frames: Frames | None
     failure: str = ""
+
+    @property
+    def network(self) -> Network:
+        """The model."""
+        return self.look.network
 
 
 def check_model(model: Any) -> None:
     """Raise what makes a model impossible to look at.
 
     Raises:
-        ModelError: If it is no compiled Keras model of the TensorFlow backend on one device.
+        ModelError: If it is no compiled Keras model on one device, or its backend is not known.
     """
     if not isinstance(model, keras.Model):
         raise ModelError(f"model is a {type(model).__name__}, which is no keras.Model. Pass a compiled one.")
-    if keras.backend.backend() != "tensorflow":
-        raise ModelError(
-            f"Keras runs on the backend {keras.backend.backend()!r}; preflight works on 'tensorflow' only. "
-            f"Set the environment variable KERAS_BACKEND=tensorflow before importing keras."
-        )
+    backend = present_backend()
     typeless: Any = model
     if not typeless.compiled:
         raise ModelError("The model is not compiled. Call model.compile(...) before preflight.")
-    replicas = int(typeless.distribute_strategy.num_replicas_in_sync)
+    replicas = backend.replica_count(model)
     if replicas > 1:
         raise ModelError(f"The model trains on {replicas} replicas, which preflight does not look at yet.")
 
@@ -69,13 +73,17 @@ def build(model: Any, batch: Any) -> None:
         ModelError: If Keras cannot build all of them ahead of a step.
     """
     try:
-        build_ahead(model, batch)
+        # With other optimizers among its attributes, Keras would build the one that compile adds.
+        if all(optimizer is model.optimizer for optimizer in optimizers(model)):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of layers that cannot be built ahead: the training says it again
+                build_ahead(model, batch)
     except Exception as error:
         raise ModelError(
             f"The model cannot be built from this batch: {type(error).__name__}: {error}. Check that x and y fit "
             f"it; a model that only a call can build is to be called first, model(x[:1])."
         ) from error
-    unbuilt = unbuilt_parts(model)
+    unbuilt = [part.name for part in (model, *all_layers(model), *optimizers(model)) if not part.built]
     if unbuilt:
         raise ModelError(
             f"{', '.join(map(repr, unbuilt))} cannot be built ahead of the first step. Call the model on one batch, "
@@ -86,14 +94,9 @@ def build(model: Any, batch: Any) -> None:
 @contextmanager
 def unnoticed() -> Generator[None]:
     """Leave Python's and NumPy's random numbers as they are, and keep warnings about the step for the training."""
-    state, numbers = random.getstate(), np.random.get_state()  # noqa: NPY002 - the user's own, not ours to replace
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        random.setstate(state)
-        np.random.set_state(numbers)  # noqa: NPY002
+    with unchanged([]), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def rehearse(model: Any, batches: Batches) -> Rehearsal:
@@ -103,21 +106,21 @@ def rehearse(model: Any, batches: Batches) -> Rehearsal:
         ModelError: If the step cannot be traced, or would have effects that cannot be put back.
     """
     try:
-        look = Look(model, batches.spec)
+        look = present_backend().look_at(model, batches.spec)
     except UnobservableError as error:
         raise ModelError(f"The model cannot be looked at: {error}.") from error
     except Exception as error:
         raise ModelError(f"The model's step cannot run on this batch: {type(error).__name__}: {error}") from error
     try:
         records = _step_records(look, batches.elements)
-    except tf.errors.OpError as error:
-        return Rehearsal(look.network, None, str(error.message).splitlines()[0])
+    except StepFailedError as error:
+        return Rehearsal(look, None, str(error))
     now = time.time()
     begun: list[Record] = [
         Session(0, now, resumed=False, fingerprint=fingerprint(look.network)),
         NetworkChange(0, now, look.network),
     ]
-    return Rehearsal(look.network, frames_of([*begun, *records]))
+    return Rehearsal(look, frames_of([*begun, *records]))
 
 
 def _step_records(look: Look, elements: Sequence[Any]) -> list[StepRecord | FinalPass]:

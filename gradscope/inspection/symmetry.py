@@ -10,10 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradscope.inspection.subject import AlikeKernel
+from gradscope.instrument.backend import Look
 from gradscope.instrument.network_of import own_variables, places, role, unit_axes
-from gradscope.instrument.tensorflow.framework import tf
-from gradscope.instrument.tensorflow.look import Look
-from gradscope.network import Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,17 +21,17 @@ class _Kernel:
     axes: tuple[int, ...]
 
 
-def alike_kernels(model: Any, network: Network, batch: Any) -> tuple[AlikeKernel, ...]:
+def alike_kernels(model: Any, look: Look, batch: Any) -> tuple[AlikeKernel, ...]:
     """Return the trainable hidden kernels of which all units are equal, with the gradients of one batch.
 
     The step is only run where there are such kernels.
     """
     kernels = list(_kernels(model))
-    ends = {site.layer for site in network.sites if site.is_output}
+    ends = {site.layer for site in look.network.sites if site.is_output}
     suspects = [kernel for kernel in kernels if kernel.layer not in ends and _is_alike(kernel)]
     if not suspects:
         return ()
-    gradients = _gradients(model, batch)
+    gradients = look.gradients(batch)
     largest = {id(k.variable): _largest(gradients.get(id(k.variable))) for k in kernels}
     found: list[AlikeKernel] = []
     for kernel in suspects:
@@ -82,13 +80,3 @@ def _is_alike(kernel: _Kernel) -> bool:
 
 def _largest(values: NDArray[Any] | None) -> float:
     return 0.0 if values is None or not values.size else float(np.max(np.abs(values)))
-
-
-def _gradients(model: Any, batch: Any) -> dict[int, NDArray[Any]]:
-    """Return what one step would give its optimizers, by identity of the variable."""
-
-    def spec_of(leaf: Any) -> Any:
-        return None if leaf is None else tf.type_spec_from_value(leaf)
-
-    spec = tf.nest.map_structure(spec_of, batch)
-    return Look(model, spec).gradients(batch)

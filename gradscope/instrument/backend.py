@@ -118,20 +118,107 @@ class Recorder(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Batches:
+    """Some batches of one training.
+
+    Attributes:
+        elements: What the training's iterator would yield, the first first; all have as many samples.
+        spec: Their structure, in the backend's own terms.
+    """
+
+    elements: tuple[Any, ...]
+    spec: Any
+
+
+class Look(Protocol):
+    """One training step of a model, traced for nothing but to be looked at: nothing of it is kept."""
+
+    @property
+    def network(self) -> Network:
+        """The model, with what is measured of it."""
+        ...
+
+    @property
+    def trained(self) -> list[Any]:
+        """The variables of the `gradients` table, in its order."""
+        ...
+
+    def __call__(self, batch: Any, number: int) -> Observation:
+        """Return the numbers of a batch under the present weights.
+
+        Args:
+            batch: One of the elements.
+            number: Moves the sample of large tensors along.
+
+        Raises:
+            StepFailedError: If the step raises.
+        """
+        ...
+
+    def gradients(self, batch: Any) -> dict[int, NDArray[np.float32]]:
+        """Return the gradients of a batch by the identity of the variable; without those that have none."""
+        ...
+
+
 class Backend(Protocol):
     """The module `adapter` of a backend."""
+
+    def look_at(self, model: Any, spec: Any) -> Look:
+        """Return a look at the step of a compiled and built model.
+
+        Args:
+            model: The model.
+            spec: The structure of the batches it is trained on, see `Batches`.
+
+        Raises:
+            UnobservableError: If the step cannot be looked at without being noticed.
+        """
+        ...
+
+    def replica_count(self, model: Any) -> int:
+        """Return on how many replicas a model trains."""
+        ...
+
+    def is_dataset(self, x: Any) -> bool:
+        """Return whether ``x`` is a dataset of batches of the backend's own kind."""
+        ...
+
+    def batches_of_dataset(self, dataset: Any, count: int) -> Batches:
+        """Return up to ``count`` first batches of a dataset, which does not notice.
+
+        Raises:
+            ArgumentError: If it cannot be read so.
+        """
+        ...
+
+    def batches_of_arrays(self, x: Any, y: Any, sample_weight: Any, *, size: int, count: int) -> Batches:
+        """Return up to ``count`` first batches of ``size`` samples, as `fit` would make them of arrays.
+
+        Raises:
+            ArgumentError: If the arrays cannot be trained on.
+        """
+        ...
+
+    def plain_values(self, leaf: Any) -> NDArray[Any] | None:
+        """Return the values of a tensor of a batch; None for one that is ragged, sparse, text or absent."""
+        ...
 
     def recorder_for(self, model: Any, layers: LayerFilter | None, on_failure: Callable[[Exception], None]) -> Recorder:
         """Return what `gradscope.instrument.backend.recorder_for` says."""
         ...
 
 
+class StepFailedError(ModelError):
+    """The step raises on this batch; the message says what."""
+
+
 class UnobservableError(ModelError):
     """The step cannot be looked at without being noticed; the message says why."""
 
 
-def present_backend() -> Backend:
-    """Return the backend that Keras runs on.
+def backend_name() -> str:
+    """Return the name of the backend that Keras runs on.
 
     Raises:
         ModelError: If GradScope has none for it.
@@ -143,7 +230,16 @@ def present_backend() -> Backend:
             f"Keras runs on the backend {name!r}; GradScope works on {' and '.join(map(repr, known))} only. "
             f"Set the environment variable KERAS_BACKEND={known[0]} before importing keras."
         )
-    return cast("Backend", importlib.import_module(f"gradscope.instrument.{name}.adapter"))
+    return name
+
+
+def present_backend() -> Backend:
+    """Return the backend that Keras runs on.
+
+    Raises:
+        ModelError: If GradScope has none for it.
+    """
+    return cast("Backend", importlib.import_module(f"gradscope.instrument.{backend_name()}.adapter"))
 
 
 def recorder_for(model: Any, layers: LayerFilter | None, on_failure: Callable[[Exception], None]) -> Recorder:

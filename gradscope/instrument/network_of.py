@@ -20,7 +20,16 @@ from typing import Any, cast  # Keras ships no types: its layers, models and opt
 
 from gradscope._version import __version__
 from gradscope.errors import ArgumentError
-from gradscope.instrument.keras_border import keras, snake_case
+from gradscope.instrument.keras_border import (
+    functional_graph,
+    keras,
+    layers_within,
+    loss_arguments,
+    made_by,
+    nodes_of,
+    snake_case,
+    weights_held,
+)
 from gradscope.instrument.optimizers import inner, optimizers
 from gradscope.nearest import nearest
 from gradscope.network import Compiled, Layer, Network, NotMeasured, Role, Site, Variable
@@ -82,7 +91,7 @@ def _children(parent: Any) -> list[Any]:
     of_keras = isinstance(inspect.getattr_static(cast("type[object]", type(parent)), "operations", None), property)
     operations: Iterable[Any] = parent.operations if of_keras else ()
     graph = [node for node in operations if not isinstance(node, keras.layers.InputLayer)]
-    own = [layer for layer in getattr(parent, "_layers", ()) if not isinstance(layer, keras.layers.InputLayer)]
+    own = [layer for layer in layers_within(parent) if not isinstance(layer, keras.layers.InputLayer)]
     return graph + [layer for layer in own if not any(layer is node for node in graph)]
 
 
@@ -142,8 +151,7 @@ def owners(model: Any, found: Sequence[Place]) -> dict[str, str]:
 
 def own_variables(layer: Any) -> Iterator[Any]:
     """Yield the variables that the layer itself holds, those of the layers inside it left out."""
-    yield from getattr(layer, "_trainable_variables", ())
-    yield from getattr(layer, "_non_trainable_variables", ())
+    yield from weights_held(layer)
     held: Iterable[Any] = getattr(layer, "__dict__", {}).values()  # Keras tracks none of TensorFlow's variables
     yield from (value for value in held if hasattr(value, "assign_add") and not isinstance(value, keras.Variable))
 
@@ -251,12 +259,12 @@ def edges(model: Any, found: Sequence[Place]) -> tuple[tuple[str, str], ...] | N
     for graph in [model, *(place.layer for place in found)]:
         if not isinstance(graph, keras.Model):
             continue
-        functional = getattr(graph, "_functional", graph) if isinstance(graph, keras.Sequential) else graph
-        if not hasattr(functional, "_nodes_by_depth"):
+        functional = functional_graph(graph)
+        if functional is None:
             return None
-        for node in [node for nodes in functional._nodes_by_depth.values() for node in nodes]:
+        for node in nodes_of(functional):
             for tensor in node.arguments.keras_tensors:
-                start, end = keys.get(id(tensor._keras_history.operation)), keys.get(id(node.operation))
+                start, end = keys.get(id(made_by(tensor))), keys.get(id(node.operation))
                 if start is not None and end is not None:
                     result.append((start, end))
     return tuple(dict.fromkeys(result))
@@ -333,6 +341,5 @@ def from_logits(loss: Any) -> bool | None:
     """Return whether the loss expects logits; None where it does not say."""
     if isinstance(loss, str):
         return False if "crossentropy" in loss_name(loss) else None
-    keywords = getattr(loss, "_fn_kwargs", {})
-    value = getattr(loss, "from_logits", keywords.get("from_logits"))
+    value = getattr(loss, "from_logits", loss_arguments(loss).get("from_logits"))
     return None if value is None else bool(value)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
 from gradscope.instrument.calls import Called, Followed, Returned, can_follow, followed, following
-from gradscope.instrument.keras_border import keras
+from gradscope.instrument.keras_border import UPDATE_STEP, keras, mask_of, trained_variables
 from gradscope.instrument.network_of import configuration
 from gradscope.instrument.notes import Application, Frame, GivenGradient, Loss, Notes
 from gradscope.instrument.recognition import (
@@ -130,9 +130,9 @@ def observers(surroundings: Surroundings, layer_classes: Iterable[type]) -> Gene
             stack.enter_context(replaced(point.owner, point.attribute, _met(surroundings, point)))
         for cls in _definers("apply", _with_subclasses(keras.optimizers.Optimizer)):
             stack.enter_context(replaced(cls, "apply", _looking(surroundings, cls.__dict__["apply"])))
-        for cls in _definers("_backend_update_step", _with_subclasses(keras.optimizers.Optimizer)):
-            method = cls.__dict__["_backend_update_step"]
-            stack.enter_context(replaced(cls, "_backend_update_step", _rated(surroundings, method)))
+        for cls in _definers(UPDATE_STEP, _with_subclasses(keras.optimizers.Optimizer)):
+            method = cls.__dict__[UPDATE_STEP]
+            stack.enter_context(replaced(cls, UPDATE_STEP, _rated(surroundings, method)))
         for cls in _definers("compute_loss", layer_classes):
             stack.enter_context(replaced(cls, "compute_loss", _valued(surroundings, cls.__dict__["compute_loss"])))
         yield
@@ -198,7 +198,7 @@ def _framed(surroundings: Surroundings, call: Callable[..., Any]) -> Callable[..
 def _opened(surroundings: Surroundings, notes: Notes, layer: Any, arguments: tuple[Any, ...]) -> Frame:
     parent = _THREAD.frames[-1] if _THREAD.frames else None
     hidden = is_recurrent(layer) or (parent is not None and parent.hidden)
-    mask = getattr(arguments[0], "_keras_mask", None) if arguments else None
+    mask = mask_of(arguments[0]) if arguments else None
     frame = Frame(weakref.ref(layer), parent, mask, hidden, surroundings.replica(), surroundings.position())
     notes.frames.append(frame)
     return frame
@@ -479,7 +479,7 @@ def _given(
     if not isinstance(gradients, (list, tuple)):
         return []
     if variables is None:
-        variables = optimizer._trainable_variables
+        variables = trained_variables(optimizer)
     pairs = zip(variables, cast("Sequence[Any]", gradients), strict=False)
     return [GivenGradient(variable, gradient, optimizer, replica) for variable, gradient in pairs]
 

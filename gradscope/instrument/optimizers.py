@@ -7,11 +7,12 @@ in models within, or none at all; what is not known is None here, and never an e
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from operator import attrgetter
 from typing import Any, cast  # Any: optimizers are Keras', or whatever a user made
 
 import numpy as np
 
-from gradscope.instrument.keras_border import keras
+from gradscope.instrument.keras_border import all_layers, batch_counter, keras
 
 
 def optimizers(model: Any) -> list[Any]:
@@ -27,7 +28,7 @@ def optimizers(model: Any) -> list[Any]:
     own: Any = getattr(model, "optimizer", None)
     seen: set[int] = set()
     found = [*_within([own, vars(model)], seen)]
-    for layer in model._flatten_layers(include_self=False):
+    for layer in all_layers(model):
         if isinstance(layer, keras.Model):
             found += _within([getattr(layer, "optimizer", None), vars(layer)], seen)
     return found
@@ -66,9 +67,9 @@ def batches_given(model: Any) -> tuple[int, ...]:
 
 
 def _count(optimizer: Any) -> int | None:
-    for name in ("_iterations", "iterations"):
+    for counter in (batch_counter, attrgetter("iterations")):
         try:
-            return int(np.asarray(getattr(optimizer, name)))  # also of a variable that is mirrored over devices
+            return int(np.asarray(counter(optimizer)))  # also of a variable that is mirrored over devices
         except (AttributeError, TypeError, ValueError, RuntimeError, NotImplementedError):
             continue
     return None

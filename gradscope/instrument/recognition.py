@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from gradscope.instrument.keras_border import keras, snake_case
+from gradscope.instrument.keras_border import is_activation_class, keras, snake_case, weights_held
 
 _ATTENTION_LAYERS = tuple(
     getattr(keras.layers, name)
@@ -18,7 +18,7 @@ _SHORT_NAMES = {"ReLU": "relu", "LeakyReLU": "leaky_relu", "PReLU": "prelu", "EL
 
 def is_activation_layer(layer: Any) -> bool:
     """Return whether the layer is nothing but an activation function: Activation, ReLU, PReLU, Softmax and kin."""
-    return any(cls.__module__.startswith("keras.src.layers.activations") for cls in type(layer).__mro__)
+    return any(map(is_activation_class, type(layer).__mro__))
 
 
 def is_attention(layer: Any) -> bool:
@@ -33,7 +33,7 @@ def is_recurrent(layer: Any) -> bool:
 
 def owns_weights(layer: Any) -> bool:
     """Return whether the layer itself holds variables, those of the layers inside it left out."""
-    return bool(getattr(layer, "_trainable_variables", ()) or getattr(layer, "_non_trainable_variables", ()))
+    return bool(weights_held(layer))
 
 
 def function_attributes(layer: Any) -> list[str]:

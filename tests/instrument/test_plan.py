@@ -12,8 +12,9 @@ from instrument.recording import normal
 from keras import layers
 
 import gradscope
+from gradscope.instrument.keras_border import step_functions
 from gradscope.instrument.tensorflow.copies import perturbed
-from gradscope.instrument.tensorflow.framework import step_functions, traces
+from gradscope.instrument.tensorflow.framework import traces
 from gradscope.instrument.tensorflow.plan import Plan
 
 X, Y = normal(24, 6), normal(24, 1, seed=1)

@@ -1,6 +1,6 @@
-"""The border to TensorFlow and to Keras' TensorFlow parts: every private name that recording needs stands here.
+"""The border to TensorFlow: every private name of it that GradScope needs stands here.
 
-Neither ships types, so that from here on what comes from them is Any. A test asks for each of `PRIVATE_NAMES`: a
+It ships no types, so that from here on what comes from it is Any. A test asks for each of `PRIVATE_NAMES`: a
 release that moves one fails that test with a sentence, and not a training.
 """
 
@@ -11,8 +11,6 @@ from collections.abc import Generator, Sequence
 from typing import Any
 
 import tensorflow as _tensorflow
-from keras.src import backend as _backend
-from keras.src.activations import activations as _activations
 from tensorflow.python.eager import context as _context
 from tensorflow.python.eager import imperative_grad as _imperative_grad
 from tensorflow.python.eager import record as _record
@@ -22,10 +20,9 @@ from tensorflow.python.framework import func_graph as _func_graph
 from tensorflow.python.framework import op_def_registry as _op_def_registry
 from tensorflow.python.ops import resource_variable_ops as _resource_variable_ops
 
-tf: Any = _tensorflow
-keras_backend: Any = _backend
-keras_activations: Any = _activations
+from gradscope.instrument.keras_border import value_of
 
+tf: Any = _tensorflow
 func_graphs: Any = _func_graph
 imperative_gradients: Any = _imperative_grad
 ConcreteFunction: Any = _concrete_function.ConcreteFunction
@@ -56,14 +53,14 @@ PRIVATE_NAMES: dict[str, tuple[Any, Sequence[str]]] = {
     ),
     "tensorflow FunctionCallOptions": (FunctionCallOptions, ("config_proto_serialized", "executor_type")),
     "tensorflow atomic_function": (_atomic_functions, ("InterpolateRuntimeError",)),
+    "tensorflow OpError": (tf.errors.OpError(None, None, "", 0), ("_message",)),
+    "tensorflow Dataset": (tf.data.Dataset, ("_as_serialized_graph",)),
     "tensorflow record": (_any_record, ("could_possibly_record",)),
     "tensorflow op_def_registry": (_op_defs, ("get",)),
     "tensorflow resource_variable_ops": (_resource_variables, ("ResourceVariable",)),
     "tensorflow replica context": (tf.distribute.ReplicaContext(None, 0), ("_replica_id_in_sync_group",)),
-    "keras backend": (keras_backend, ("nn", "numpy")),
-    "keras activations": (keras_activations, ("ReLU", "Mish")),
 }
-"""What recording asks of TensorFlow and Keras beyond their public names."""
+"""What recording asks of TensorFlow beyond its public names."""
 
 
 def definition(function: Any) -> Any:
@@ -130,6 +127,17 @@ def tell_where(error: Any, function: Any) -> None:
     _atomic_functions.InterpolateRuntimeError(function.inference_fn).__exit__(type(error), error, None)
 
 
+def reworded(error: Any, message: str) -> None:
+    """Let an error of an operation say something else."""
+    error._message = message
+
+
+def graph_of_dataset(dataset: Any) -> Any:
+    """Return the definition of the graph that makes a `tf.data.Dataset`, states outside of it left out."""
+    policy = tf.data.experimental.ExternalStatePolicy.IGNORE
+    return tf.compat.v1.GraphDef.FromString(dataset._as_serialized_graph(external_state_policy=policy).numpy())
+
+
 def is_taped() -> bool:
     """Return whether a gradient tape may be looking at what runs now."""
     return bool(_any_record.could_possibly_record())
@@ -153,7 +161,7 @@ def packed_outputs(function: Any, flat: Sequence[Any]) -> Any:
 
 def values_of(variable: Any) -> list[Any]:
     """Return the TensorFlow variables behind a Keras variable: several where it is mirrored."""
-    inner = getattr(variable, "_value", variable)
+    inner = value_of(variable)
     several: Any = getattr(inner, "values", None)
     return [*several] if isinstance(several, (tuple, list)) else [inner]
 
@@ -175,21 +183,6 @@ def copied(handle: Any) -> Any:
     """Return a variable of its own with the same value, on the same device, whatever strategy is in force."""
     with tf.device(handle.device):
         return _resource_variables.ResourceVariable(tf.identity(read(handle)), trainable=False)
-
-
-def step_functions(train_function: Any) -> tuple[Any, Any] | None:
-    """Return the functions of one step and of an iterator's next inside a train function that Keras made; else None."""
-    try:
-        outer = _closed_over(train_function)
-        one = _closed_over(outer["one_step_on_data"])["step_func"]
-        return one, outer["multi_step_on_iterator"]
-    except (AttributeError, KeyError, TypeError, ValueError):
-        return None
-
-
-def _closed_over(function: Any) -> dict[str, Any]:
-    cells = [cell.cell_contents for cell in function.__closure__]
-    return dict(zip(function.__code__.co_freevars, cells, strict=True))
 
 
 def traces(function: Any) -> list[Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradscope.instrument.backend import StepFailedError
 from gradscope.instrument.observation import Observation
 from gradscope.instrument.tensorflow import watching
 from gradscope.instrument.tensorflow.framework import tf
@@ -66,7 +67,10 @@ class Look:
         """
         measurement = self._plan.measurement
         settings = measurement.settings()
-        return measurement.observation(self._values(batch), settings, number, histograms=False)
+        try:
+            return measurement.observation(self._values(batch), settings, number, histograms=False)
+        except tf.errors.OpError as error:
+            raise StepFailedError(str(error.message).splitlines()[0]) from error
 
     def gradients(self, batch: Any) -> dict[int, NDArray[np.float32]]:
         """Return the gradients of a batch by the identity of the variable; without those that have none."""

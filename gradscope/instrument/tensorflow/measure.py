@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradscope import reasons
-from gradscope.instrument.keras_border import keras
+from gradscope.instrument.keras_border import given_rate, is_recomputed, keras, mask_of, trained_variables, value_of
 from gradscope.instrument.network_of import (
     LayerFilter,
     Place,
@@ -270,7 +270,7 @@ class Measurement:
 
     def _part(self, application: Application, frame: Frame, *, repeated: bool) -> _Part:
         around = frame.parent if repeated and frame.parent is not None else frame
-        own = getattr(application.a if application.via == "output" else application.z, "_keras_mask", None)
+        own = mask_of(application.a if application.via == "output" else application.z)
         mask = _position_mask(application.a, around.mask if own is None else own, repeated=repeated)
         for name, value in application.keywords.items():
             if tf.is_tensor(value):
@@ -306,7 +306,7 @@ class Measurement:
         owner: dict[int, tuple[Place, Any]] = {}
         for place in [*self._places, Place(self._model, "")]:
             for variable in own_variables(place.layer):
-                for identity in (variable, getattr(variable, "_value", None), *values_of(variable)):
+                for identity in (variable, value_of(variable), *values_of(variable)):
                     owner.setdefault(id(identity), (place, variable))
         latest: dict[int, dict[int, GivenGradient]] = {}
         for given in [
@@ -357,7 +357,7 @@ class Measurement:
             rate = self._rates.get(id(each.value))
             if isinstance(rate, tf.Tensor):
                 return _Place(self._wanted.add(rate))
-            return getattr(inner(each.optimizer), "_learning_rate", None)
+            return given_rate(inner(each.optimizer))
         return None
 
     def _not_measured(self, noted: Sequence[NotedGraph]) -> list[NotMeasured]:
@@ -379,7 +379,7 @@ class Measurement:
         unseen = {v.variable.layer for v in self._variables if any(given is not None for given in v.gradients)}
         unseen -= {each.site.layer for each in self._sites if each.has_backward}
         for each in self._sites:
-            if getattr(each.place.layer, "_remat_mode", None) is not None and not each.has_backward:
+            if is_recomputed(each.place.layer) and not each.has_backward:
                 self._miss(f"{each.site.key} (backward)", reasons.RECOMPUTED)
             elif each.site.layer in unseen:
                 self._miss(f"{each.site.key} (backward)", reasons.NO_BACKWARD)
@@ -710,7 +710,7 @@ def _of_variable(optimizer: Any, variable: Any) -> Any:
     parts: Any = getattr(optimizer, "optimizers", None)
     several: list[Any] = [*parts] if isinstance(parts, list) else []
     for part in several:
-        if any(variable is each for each in getattr(part, "_trainable_variables", ())):
+        if any(variable is each for each in trained_variables(part)):
             return part
     return optimizer
 
@@ -873,7 +873,7 @@ def _number(rate: Any, optimizers: Sequence[Any]) -> float:
     """Return a learning rate that is known without running anything of the user's."""
     if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule) and type(rate).__module__.startswith("keras."):
         return next(
-            (float(rate(inner(o).iterations)) for o in optimizers if inner(o)._learning_rate is rate),
+            (float(rate(inner(o).iterations)) for o in optimizers if given_rate(inner(o)) is rate),
             math.nan,
         )
     if isinstance(rate, (keras.Variable, int, float)):

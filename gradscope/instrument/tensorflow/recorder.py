@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from gradscope import reasons
 from gradscope.errors import ModelError
 from gradscope.instrument.backend import Recorded, Timing, UnobservableError
+from gradscope.instrument.keras_border import step_functions
 from gradscope.instrument.network_of import LayerFilter, places
 from gradscope.instrument.notes import Notes
 from gradscope.instrument.observation import Observation
@@ -32,7 +33,7 @@ from gradscope.instrument.tensorflow import watching
 from gradscope.instrument.tensorflow.copies import perturbed
 from gradscope.instrument.tensorflow.definitions import original_names
 from gradscope.instrument.tensorflow.feed import Feed, can_feed
-from gradscope.instrument.tensorflow.framework import packed_outputs, step_functions, tell_where, tf, traces, values_of
+from gradscope.instrument.tensorflow.framework import packed_outputs, reworded, tell_where, tf, traces, values_of
 from gradscope.instrument.tensorflow.measure import Measurement, NotedGraph, Settings
 from gradscope.instrument.tensorflow.norms import Updates
 from gradscope.instrument.tensorflow.plan import Plan, is_training_step, own_iterators
@@ -208,7 +209,7 @@ class Recorder:
         try:
             outputs, values = self._timed(lambda: plan.inline([*inputs, *captured]))
         except tf.errors.OpError as error:
-            error._message = original_names(str(error.message))
+            reworded(error, original_names(str(error.message)))
             tell_where(error, function)
             raise
         if known is not None:

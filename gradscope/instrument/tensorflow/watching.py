@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from gradscope.instrument.keras_border import keras
+from gradscope.instrument.keras_border import activation_class, backend_functions, keras, mask_of, put_mask
 from gradscope.instrument.network_of import places
 from gradscope.instrument.notes import InnerCall, Notes
 from gradscope.instrument.observers import ChokePoint, observers, replaced, with_pre_activations
@@ -28,8 +28,6 @@ from gradscope.instrument.tensorflow.framework import (
     func_graphs,
     imperative_gradients,
     is_taped,
-    keras_activations,
-    keras_backend,
     replica_number,
     tf,
     without_operation_callbacks,
@@ -382,9 +380,7 @@ def carry_notes(noted: Any, trace: Any, caller: Any) -> bool:
         if not isinstance(value, tf.Tensor) or value.graph is not noted.graph:
             return value
         same = same_as[value.op.name].outputs[value.value_index]
-        mask = getattr(value, "_keras_mask", None)
-        if mask is not None:
-            same._keras_mask = carried(mask)
+        put_mask(same, carried(mask_of(value)))
         return same
 
     for frame in notes.frames:
@@ -465,12 +461,11 @@ def _choke_points() -> list[ChokePoint]:
     """
     published: dict[str, Any] = keras.activations.__dict__
     names = [name for name, value in published.items() if inspect.isfunction(value)]
-    nn = keras_backend.nn
+    nn = backend_functions("nn")
     points = [ChokePoint(nn, name, name) for name in names if inspect.isfunction(getattr(nn, name, None))]
-    points.append(ChokePoint(keras_backend.numpy, "tanh", "tanh"))
+    points.append(ChokePoint(backend_functions("numpy"), "tanh", "tanh"))
     points += [
-        ChokePoint(owner, "static_call", name)
-        for name, owner in (("relu", keras_activations.ReLU), ("mish", keras_activations.Mish))
+        ChokePoint(activation_class(cls), "static_call", name) for name, cls in (("relu", "ReLU"), ("mish", "Mish"))
     ]
     for name, public in _TENSORFLOW_FUNCTIONS.items():
         owners = [module for module in (tf.nn, tf.math, tf) if inspect.isroutine(getattr(module, name, None))]
