@@ -44,8 +44,14 @@ MAP: dict[str, set[str]] = {
     "recording": {
         "errors", "instrument.observation", "network", "records", "schema", "statistics.sums", "store.sink",
     },
-    "recording.arguments": {"errors", "nearest"},
+    "recording.arguments": {"errors", "nearest", "recording.schedule"},
     "recording.kept_batches": {"instrument.keras_border"},
+    "recording.session": {
+        "instrument.keras_border", "instrument.network_of", "instrument.optimizers", "network", "reasons", "records",
+        "recording", "store.sink",
+    },
+    "recording.fit": {"instrument.backend", "reasons", "records", "recording"},
+    "recording.written_run": {"recording.copies", "store.sink"},
     "store": {"_version", "errors", "lossless_json", "nearest", "schema", "network", "records"},
     "diagnose": {"errors", "lossless_json", "nearest", "reasons", "schema", "network", "store"},
     "report.values": {"diagnose", "errors", "nearest", "network", "records", "store.read"},
@@ -62,8 +68,11 @@ MAP: dict[str, set[str]] = {
     },
     "report": set(),
     "watching": set(),
-    "watching.live": {"_version", "diagnose", "errors", "reasons", "records", "report", "store.read"},
-    "watching.following": {"diagnose", "watching.live", "records", "report", "store"},
+    "watching.window": {"records"},
+    "watching.live": {
+        "_version", "diagnose", "errors", "reasons", "records", "report", "store.read", "watching.window",
+    },
+    "watching.following": {"diagnose", "watching.window", "records", "report", "store"},
     "run": {"diagnose", "errors", "network", "records", "report", "store"},
     "comparing": {"errors", "report", "store.read"},
     "runs": {"comparing", "diagnose", "errors", "run", "report", "store"},
@@ -80,9 +89,7 @@ MAP: dict[str, set[str]] = {
     "instrument.tensorflow": {
         "activations", "errors", "instrument", "network", "reasons", "records", "schema", "statistics",
     },
-    "callback": {
-        "errors", "instrument", "network", "reasons", "records", "recording", "schema", "store.sink",
-    },
+    "callback": {"errors", "instrument.backend", "instrument.network_of", "recording"},
     "inspection": {
         "diagnose", "errors", "instrument.backend", "instrument.keras_border", "instrument.network_of",
         "instrument.optimizers", "instrument.python_state", "network", "recording.step_records", "records",
@@ -95,9 +102,9 @@ MAP: dict[str, set[str]] = {
 # What a part may import besides, but only inside a function or for its types: not when the module loads.
 LATE: dict[str, set[str]] = {
     "recording.arguments": {"diagnose.finding", "diagnose.verdict", "watching.live"},
-    "callback": {
-        "diagnose.finding", "report.terminal.summary", "run", "store.event_sink", "store.read", "watching.live",
-    },
+    "callback": {"diagnose.finding", "run", "watching.live"},
+    "recording.fit": {"report.terminal.summary", "watching.live"},
+    "recording.written_run": {"run", "store.event_sink", "store.read", "watching.live"},
     "cli": {"demo", "diagnose", "store", "watching"},
     "comparing": {"run"},
 }  # fmt: skip
@@ -105,7 +112,8 @@ LATE: dict[str, set[str]] = {
 # The training half. All else is the analysis half, which runs where no framework is installed.
 NEEDS_KERAS = {
     "callback", "demo", "inspection", "instrument", "instrument.keras_border", "instrument.network_of",
-    "instrument.optimizers", "instrument.tensorflow", "recording.kept_batches", "statistics",
+    "instrument.optimizers", "instrument.tensorflow", "recording.fit", "recording.kept_batches", "recording.session",
+    "statistics",
 }  # fmt: skip
 FRAMEWORKS = {"keras", "tensorflow", "jax", "torch"}
 

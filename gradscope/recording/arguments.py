@@ -4,16 +4,43 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from gradscope.errors import ArgumentError
 from gradscope.nearest import nearest, question
+from gradscope.recording.schedule import Schedule
 
 if TYPE_CHECKING:
     from gradscope.diagnose.finding import Severity
     from gradscope.watching.live import OnFinding
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How a training is recorded, and what happens to findings meanwhile; as the callback says.
+
+    Attributes:
+        schedule: When to record.
+        max_overhead: Share of the training's own time that recording may take, as it was given.
+        has_budget: Whether there is such a share at all, given or usual.
+        layers: Which layers are recorded; None for all.
+        params: What tells the training from others.
+        on_finding: What happens to a finding.
+        finding_floor: Least severity that is acted on.
+        quiet: True to print nothing but why a training was stopped.
+    """
+
+    schedule: Schedule
+    max_overhead: float | None
+    has_budget: bool
+    layers: Sequence[str] | Callable[[str], bool] | None
+    params: dict[str, Any]
+    on_finding: OnFinding
+    finding_floor: Severity
+    quiet: bool
 
 
 def log_dir(value: str | PathLike[str] | None) -> Path | None:

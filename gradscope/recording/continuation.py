@@ -10,12 +10,15 @@ begins at the first epoch, is a new training. All of it is ours.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any  # models and optimizers are only told from each other here
 
 from gradscope.network import Network, Variable
+from gradscope.recording.costs import RunningCosts
+from gradscope.recording.schedule import Schedule, ScheduleState
+from gradscope.recording.step_records import StepRecords
 from gradscope.store.sink import Previous
 
 
@@ -40,6 +43,25 @@ class Beginning:
     own_step: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class HandedOn:
+    """What one fit hands on to the next, so that many short ones are recorded as one long one is.
+
+    Attributes:
+        schedule: What decided.
+        state: What it has seen.
+        start_step: The step at which the first of them began.
+        costs: What they have cost.
+        step_records: What was seen of units and labels; None where no step was recorded.
+    """
+
+    schedule: Schedule
+    state: ScheduleState
+    start_step: int
+    costs: RunningCosts
+    step_records: StepRecords | None
+
+
 @dataclass(eq=False, slots=True)
 class Trail:
     """How far the training of one model has come that is recorded in one place.
@@ -50,7 +72,7 @@ class Trail:
         step: The step that comes next.
         counts: Batches that they had been given when it ended; None while it runs, or where it was broken off.
         optimizers: References to them.
-        kept: What the callback hands on to the next session.
+        handed_on: What it hands on to the next session; None where it was broken off.
     """
 
     start_step: int
@@ -58,7 +80,7 @@ class Trail:
     step: int
     optimizers: tuple[weakref.ref[Any], ...]
     counts: tuple[int, ...] | None = None
-    kept: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    handed_on: HandedOn | None = None
 
     def is_of(self, optimizers: Sequence[Any]) -> bool:
         """Return whether these are the optimizers it was trained with."""

@@ -21,6 +21,7 @@ from gradscope.records import FinalPass, StepRecord
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, Table
 from gradscope.statistics.sums import GradientSums, Host
 
+MOST_LABELS = 2**20
 HISTOGRAMS_AN_INTERVAL = 20  # then the interval doubles: 200 histograms reach over 20,000 records
 
 
@@ -73,8 +74,8 @@ class StepRecords:
         return self._record_count >= self._next_histogram
 
     def see_labels(self, y: ArrayLike, sample_weight: ArrayLike | None) -> None:
-        """Take a batch's labels into the baseline."""
-        if self._baseline is not None:
+        """Take a batch's labels into the baseline, unless they are too many to be looked at."""
+        if self._baseline is not None and np.size(y) <= MOST_LABELS:
             self._baseline = baseline_loss.update(self._baseline, y, sample_weight)
 
     def step_record(

@@ -22,7 +22,7 @@ from gradscope.report.values.summary import Summary, summarise
 from gradscope.store.event_files import FOLDER, begun_at, event_files, run_directories, run_name
 from gradscope.store.follow import Following, read_on
 from gradscope.store.read import frames_of
-from gradscope.watching.live import Window
+from gradscope.watching.window import Window
 
 SHARE: Final = 0.05
 """Share of the time that looking for findings may take."""

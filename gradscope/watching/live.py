@@ -13,7 +13,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal, TypeAlias
 
 from rich.console import Console
@@ -31,16 +31,10 @@ from gradscope.report.terminal.findings import findings_text, short_lines
 from gradscope.report.terminal.printing import WIDTH, print_text
 from gradscope.report.values.findings import grouped
 from gradscope.store.read import frames_of
+from gradscope.watching.window import Window
 
 OnFinding: TypeAlias = Literal["warn", "stop"] | Callable[[Finding], object] | None
 """What happens to a finding: it is printed, it ends the training, it is passed to a function, or nothing."""
-
-FIRST: Final = 64
-"""Records of the beginning that a window keeps: what comes later is judged by them."""
-LATEST: Final = 256
-"""Records that a window keeps besides: the state of now."""
-UNIT_TABLES: Final = 1024
-"""Tables of units of records that left the window: they say which units are dead, and are written once an epoch."""
 
 SHARE: Final = 0.25
 """Share of the recording's own budget that looking may take."""
@@ -55,54 +49,47 @@ _EARLIEST = 5  # records; a rule needs three of five
 _GROWTH = 1.3  # between two looks; some 30 looks at 20,000 records
 
 
-class Window:
-    """The records that are looked at: sessions and networks, and of steps and of epochs the first and the latest.
+@dataclass(slots=True)
+class Looks:
+    """What was seen of one run while it was trained, over all its sessions.
 
-    Of a step that leaves the window its table of units stays, which says what has changed and so cannot be left out.
-
-    Example:
-        >>> window = Window()
-        >>> for step in range(1000):
-        ...     window.take(StepRecord(step, 0, 0.0))
-        >>> steps = [record.step for record in window.records]
-        >>> len(steps), steps[FIRST - 1], steps[FIRST]
-        (320, 63, 744)
+    Attributes:
+        window: Records to look at.
+        record_count: Steps recorded so far.
+        next_count: Steps at which to look again.
+        epoch_ended: Whether an epoch has ended since the last look.
+        look_seconds: What the last look took; NaN before the first.
+        spent: Seconds that all took.
+        findings: What the last look found, of every severity.
+        certain: Those of them that are told.
+        told: Rank of each finding that was told, by its key.
+        seen: Keys of the findings that the last look has seen of new records.
+        before: Those of the look before it.
+        seen_count: Steps recorded by then.
+        noted: What the last record of findings said.
+        has_ended: Whether a training of the run has ended.
+        is_noted: Whether what was found at its end is noted.
     """
 
-    def __init__(self) -> None:
-        self._records: dict[int, Record] = {}
-        self._count = 0
-        self._whole: dict[type[Record], list[int]] = {StepRecord: [], EpochRecord: []}
-        self._units: list[int] = []
-
-    @property
-    def records(self) -> list[Record]:
-        """What is kept, in the order in which it was written."""
-        return list(self._records.values())
-
-    def take(self, record: Record) -> None:
-        """Keep ``record``, and let go of what is neither among the first nor among the latest."""
-        self._records[self._count] = record
-        places = self._whole.get(type(record))
-        if places is not None:
-            places.append(self._count)
-            if len(places) > FIRST + LATEST:
-                self._let_go(places.pop(FIRST))
-        self._count += 1
-
-    def _let_go(self, place: int) -> None:
-        record = self._records[place]
-        if not isinstance(record, StepRecord) or record.units is None:
-            del self._records[place]
-            return
-        self._records[place] = StepRecord(record.step, record.epoch, record.wall_time, units=record.units)
-        self._units.append(place)
-        if len(self._units) > UNIT_TABLES:
-            del self._records[self._units.pop(0)]
+    window: Window = field(default_factory=Window)
+    record_count: int = 0
+    next_count: int = _EARLIEST
+    epoch_ended: bool = False
+    look_seconds: float = math.nan
+    spent: float = 0.0
+    findings: tuple[Finding, ...] = ()
+    certain: tuple[Finding, ...] = ()
+    told: dict[str, int] = field(default_factory=dict[str, int])
+    seen: set[str] = field(default_factory=set[str])
+    before: set[str] = field(default_factory=set[str])
+    seen_count: int = 0
+    noted: tuple[str, ...] = ()
+    has_ended: bool = False
+    is_noted: bool = False
 
 
 class Live:
-    """Looks at a training while it runs, and tells what is wrong.
+    """Looks at one training while it runs, and tells what is wrong.
 
     Args:
         on_finding: What happens to a finding.
@@ -111,9 +98,10 @@ class Live:
             a quarter of it beyond `FREE_SECONDS`.
         quiet: True to print nothing but that a training was stopped.
         rules: Ids of rules, or functions of frames; None for all that are installed.
+        looks: What earlier trainings of the run have shown, which this one may continue: that its session tells.
 
     Attributes:
-        findings: What the last look found, of every severity.
+        looks: What was seen so far.
         stopped_by: The finding that is to end the training; None as long as there is none.
     """
 
@@ -125,6 +113,7 @@ class Live:
         budget: float | None = None,
         quiet: bool = False,
         rules: Sequence[str | Rule] | None = None,
+        looks: Looks | None = None,
     ) -> None:
         self._on_finding = on_finding
         self._floor: Severity = floor
@@ -133,44 +122,22 @@ class Live:
         self._rules = rules
         chosen = chosen_rules(rules)  # loads them, which is set-up and no look
         self._at_once = {name for name, rule in chosen.items() if facts_of(rule).at_once}
-        self._window = Window()
-        self._told: dict[str, int] = {}
-        self._seen: set[str] = set()
-        self._before: set[str] = set()
-        self._seen_count = 0
         self._failed = False
-        self._certain: tuple[Finding, ...] = ()
-        self._noted: tuple[str, ...] = ()
-        self.findings: tuple[Finding, ...] = ()
+        self.looks = looks or Looks()
         self.stopped_by: Finding | None = None
-        self._record_count = 0
-        self._next_count = _EARLIEST
-        self._epoch_ended = False
-        self._look_seconds = math.nan
-        self._spent = 0.0
-        self._has_ended = self._is_noted = False
 
     @property
     def account(self) -> Literal["early", "running"]:
         """To which of the recording's costs the last look belongs: to the beginning while it was free."""
-        return "early" if self._spent <= FREE_SECONDS else "running"
-
-    def begin(self) -> None:
-        """Make ready for the next training, which may continue the one before: that its first session tells."""
-        self.stopped_by = None
-        self._failed = False
+        return "early" if self.looks.spent <= FREE_SECONDS else "running"
 
     def take(self, record: Record) -> None:
         """Keep ``record`` for the next look."""
         if isinstance(record, Session) and not record.resumed:
-            self._window, self._told, self.findings = Window(), {}, ()
-            self._certain, self._noted = (), ()
-            self._seen, self._before, self._seen_count = set(), set(), 0
-            self._record_count, self._next_count = 0, _EARLIEST
-            self._spent, self._has_ended = 0.0, False
-        self._window.take(record)
-        self._record_count += isinstance(record, StepRecord)
-        self._epoch_ended |= isinstance(record, EpochRecord)
+            self.looks = Looks()
+        self.looks.window.take(record)
+        self.looks.record_count += isinstance(record, StepRecord)
+        self.looks.epoch_ended |= isinstance(record, EpochRecord)
 
     def watch(self, training_seconds: float, *, after_bar: bool = False) -> float:
         """Look if it is time, tell what is new, and return the seconds that it took.
@@ -192,26 +159,26 @@ class Live:
         Args:
             training_seconds: Of all trainings of the run so far.
         """
-        is_due = not self._has_ended or self._record_count >= self._next_count
+        is_due = not self.looks.has_ended or self.looks.record_count >= self.looks.next_count
         if self._failed or not (is_due or self._affords_look(training_seconds, free=0.0)):
             return 0.0
-        self._has_ended, self._is_noted = True, False
+        self.looks.has_ended, self.looks.is_noted = True, False
         return self._timed(lambda: self._pass_on(self._look(is_last=True)))
 
     def news(self, step: int, wall_time: float) -> FindingsNote | None:
         """Return the record of what is certain by now; None where the last record of this kind says the same."""
-        standing = tuple(f"{finding.severity} {finding.key}" for finding in self._certain)
-        if self._failed or standing == self._noted:
+        standing = tuple(f"{finding.severity} {finding.key}" for finding in self.looks.certain)
+        if self._failed or standing == self.looks.noted:
             return None
-        self._noted = standing
-        return _note(step, wall_time, self._certain)
+        self.looks.noted = standing
+        return _note(step, wall_time, self.looks.certain)
 
     def note(self, step: int, wall_time: float) -> FindingsNote | None:
         """Return the record of all that the last look found; None where looking failed, and where it was noted."""
-        if self._failed or self._is_noted:
+        if self._failed or self.looks.is_noted:
             return None
-        self._is_noted = True
-        return _note(step, wall_time, self.findings)
+        self.looks.is_noted = True
+        return _note(step, wall_time, self.looks.findings)
 
     def print_stop(self, step: int) -> None:
         """Print why the training ended after ``step``, where it was stopped."""
@@ -221,31 +188,32 @@ class Live:
         print_text(Text("\n").join([said, *short_lines(self.stopped_by)]), Console(file=sys.stdout))
 
     def _is_due(self, training_seconds: float) -> bool:
-        grown = self._record_count >= self._next_count
-        if not grown and not self._epoch_ended:
+        grown = self.looks.record_count >= self.looks.next_count
+        if not grown and not self.looks.epoch_ended:
             return False
         return (grown and self._budget is None) or self._affords_look(training_seconds, free=FREE_SECONDS)
 
     def _affords_look(self, training_seconds: float, *, free: float) -> bool:
         allowed = max(free, SHARE * (self._budget or USUAL_BUDGET) * training_seconds)
-        return self._spent + (0.0 if math.isnan(self._look_seconds) else self._look_seconds) <= allowed
+        return self.looks.spent + (0.0 if math.isnan(self.looks.look_seconds) else self.looks.look_seconds) <= allowed
 
     def _look(self, *, is_last: bool = False) -> list[Finding]:
         """Diagnose the window; return what is to be told: it is certain, and new or more severe than when it was told.
 
         What only one look has seen may be gone at the next, as a plateau is before a network begins to learn.
         """
-        self._next_count = max(self._record_count + 1, math.ceil(self._record_count * _GROWTH))
-        self._epoch_ended = False
-        frames = replace(frames_of(self._window.records), ended=is_last)
-        self.findings = tuple(diagnose(frames, self._rules))
-        severe = at_least(self.findings, self._floor)
-        if self._record_count > self._seen_count:  # else it is the same that is seen again
-            self._before, self._seen = self._seen, {finding.key for finding in severe}
-            self._seen_count = self._record_count
-        self._certain = tuple(f for f in severe if is_last or f.key in self._before or f.rule in self._at_once)
-        new = [finding for finding in self._certain if rank(finding.severity) > self._told.get(finding.key, -1)]
-        self._told |= {finding.key: rank(finding.severity) for finding in new}
+        looks = self.looks
+        looks.next_count = max(looks.record_count + 1, math.ceil(looks.record_count * _GROWTH))
+        looks.epoch_ended = False
+        frames = replace(frames_of(looks.window.records), ended=is_last)
+        looks.findings = tuple(diagnose(frames, self._rules))
+        severe = at_least(looks.findings, self._floor)
+        if looks.record_count > looks.seen_count:  # else it is the same that is seen again
+            looks.before, looks.seen = looks.seen, {finding.key for finding in severe}
+            looks.seen_count = looks.record_count
+        looks.certain = tuple(f for f in severe if is_last or f.key in looks.before or f.rule in self._at_once)
+        new = [finding for finding in looks.certain if rank(finding.severity) > looks.told.get(finding.key, -1)]
+        looks.told |= {finding.key: rank(finding.severity) for finding in new}
         return new
 
     def _tell(self, new: Sequence[Finding], *, after_bar: bool) -> None:
@@ -269,9 +237,9 @@ class Live:
             work()
         except Exception as error:
             self._fail(error)
-        self._look_seconds = time.perf_counter() - begun
-        self._spent += self._look_seconds
-        return self._look_seconds
+        self.looks.look_seconds = time.perf_counter() - begun
+        self.looks.spent += self.looks.look_seconds
+        return self.looks.look_seconds
 
     def _fail(self, error: Exception) -> None:
         """Warn once and look no more; the training and its recording go on."""

@@ -151,7 +151,7 @@ def test_after_a_training_that_was_broken_off_nothing_is_taken_any_more(eagerly:
     with pytest.raises(KeyboardInterrupt):
         model.fit(X, Y, batch_size=8, verbose=0, callbacks=[AtEnd(stop), scope])
     model.fit(X, Y, batch_size=8, verbose=0)
-    recorder = vars(scope)["_recorder"]
+    recorder = vars(vars(scope)["_fit"])["_recorder"]
     assert vars(recorder)["_seen"] == []
     assert vars(recorder)["_eager"] is None
     assert keras.Operation.__call__ is BARE_CALL

@@ -190,7 +190,7 @@ def setup(build: Callable[[], Built]) -> SetUp:
     wall, cpu = one_step()
     scope = gradscope.GradScope(schedule=1, quiet=True)
     _, cpu_recorded = one_step(scope)
-    costs = next(record.costs for record in scope._sink.records if hasattr(record, "logs"))  # before the census
+    costs = next(record.costs for record in scope._run.sink.records if hasattr(record, "logs"))  # before the census
     return SetUp(wall, costs.setup_seconds, cpu, cpu_recorded - cpu)
 
 

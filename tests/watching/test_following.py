@@ -9,7 +9,7 @@ from runs import BEGAN, healthy, layer_names, network, session, sick, training, 
 from gradscope import load
 from gradscope.store.event_sink import EventFileSink
 from gradscope.watching.following import SHARE, Watching, latest_run
-from gradscope.watching.live import FIRST, LATEST
+from gradscope.watching.window import FIRST, LATEST
 
 
 def test_what_is_found_is_what_a_check_finds(tmp_path: Path) -> None:

@@ -22,7 +22,8 @@ from gradscope.diagnose.finding import Severity
 from gradscope.lossless_json import to_json
 from gradscope.records import EpochRecord, FindingsNote, Record, StepRecord
 from gradscope.store.read import Frames, frames_of
-from gradscope.watching.live import FIRST, FREE_SECONDS, LATEST, UNIT_TABLES, Live, OnFinding, Window, print_live
+from gradscope.watching.live import FREE_SECONDS, Live, OnFinding, print_live
+from gradscope.watching.window import FIRST, LATEST, UNIT_TABLES, Window
 
 
 def rising(frames: Frames) -> Iterator[Finding]:
@@ -85,10 +86,10 @@ def test_a_new_training_is_told_anew_and_a_resumed_one_is_not() -> None:
     told: list[Finding] = []
     watcher = live(told.append)
     watched(watcher, records(20))
-    watcher.begin()
+    watcher = live(told.append, looks=watcher.looks)
     watched(watcher, records(20))
     assert len(told) == 2
-    watcher.begin()
+    watcher = live(told.append, looks=watcher.looks)
     resumed = runs.training(
         runs.network("relu", runs.layer_names(2)), losses=[2.0] * 10, gradient=[1e-3] * 2, every=1,
         start=runs.session(20, resumed=True),
@@ -96,7 +97,7 @@ def test_a_new_training_is_told_anew_and_a_resumed_one_is_not() -> None:
     watched(watcher, resumed)
     assert len(told) == 2
     watcher.finish(1.0)
-    assert watcher.findings[0].evidence[0].value == 30
+    assert watcher.looks.findings[0].evidence[0].value == 30
 
 
 # --- when ---
@@ -135,16 +136,16 @@ def test_looking_keeps_to_its_share_of_the_budget() -> None:
 def test_without_anything_to_do_with_a_finding_nothing_is_looked_at_before_the_end() -> None:
     watcher = live(None)
     assert watched(watcher, records(100)) == []
-    assert watcher.findings == ()
+    assert watcher.looks.findings == ()
     watcher.finish(1.0)
-    assert [finding.rule for finding in watcher.findings] == ["rising", "mild"]
+    assert [finding.rule for finding in watcher.looks.findings] == ["rising", "mild"]
 
 
 def test_the_ends_of_many_short_trainings_of_one_run_are_looked_at_ever_more_rarely() -> None:
     watcher = live(None)
     looks = 0
     for at, record in enumerate(records(100)):
-        watcher.begin()
+        watcher = live(None, looks=watcher.looks)
         watcher.take(record)
         looks += watcher.finish(1e-3 * at) > 0
         watcher.note(at, 0.0)
@@ -185,7 +186,7 @@ def test_the_same_rules_find_the_same_in_the_window_as_in_the_run(name: str) -> 
     for record in made_by_hand:
         watcher.take(record)
     watcher.finish(1.0)
-    assert made.alike(watcher.findings, Run(frames_of(made_by_hand)).diagnose())
+    assert made.alike(watcher.looks.findings, Run(frames_of(made_by_hand)).diagnose())
 
 
 # --- failures ---
@@ -277,7 +278,7 @@ LONG_X, LONG_Y = np.tile(X, (30, 1)), np.tile(Y, 30)  # 1,200 samples: enough to
 def test_live_findings_are_those_of_the_run(unlucky: Any) -> None:
     scope = GradScope(schedule=1, on_finding=None, quiet=True)
     fitted(unlucky, [scope], LONG_X, LONG_Y, batch_size=50, epochs=3)
-    *_, note = [record for record in vars(scope)["_sink"].records if isinstance(record, FindingsNote)]
+    *_, note = [record for record in vars(scope)["_run"].sink.records if isinstance(record, FindingsNote)]
     diagnosed = scope.run.diagnose()
     assert "dying_relu@dense_1" in [finding.key for finding in diagnosed]
     assert to_json(note.findings) == to_json([finding.to_json() for finding in diagnosed])

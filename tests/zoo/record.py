@@ -104,7 +104,7 @@ def _trained(case: Case, seed: int, folder: Path) -> str:
         history = training.model.fit(**fit, verbose=0, callbacks=[*own, scope, measure])
     except Exception as error:
         note = f"the training raised {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
-        scope._sink.close()  # as the end of the process would: Keras tells no callback that fit has raised
+        scope._run.sink.close()  # as the end of the process would: Keras tells no callback that fit has raised
     else:
         loss = history.history["loss"][-1]
         if case.learns is not None and not loss <= case.learns:
