@@ -15,7 +15,7 @@ from trainings import CLASSES, SAMPLES, Callbacks, X, Y, compiled, fitted, mlp
 import gradscope
 from gradscope import GradScope, every, reasons
 from gradscope.errors import RunNotFoundError
-from gradscope.instrument.tensorflow.measure import Measurement
+from gradscope.instrument.measurement import Measurement
 from gradscope.statistics.sums import ActivationSums, BackwardSums, GradientSums, SoftmaxSums, UnitSums
 
 STEPS = SAMPLES // 8  # an epoch
@@ -208,7 +208,7 @@ def test_one_value_a_unit_and_statistic_and_1024_samples_a_site_leave_the_device
     samples = shapes.pop("samples")[0]
     assert shapes == {
         "sites": (sites, sums),
-        "units": (len(UnitSums._fields) * units,),
+        "units": (len(UnitSums._fields), units),
         "gradients": (variables, len(GradientSums._fields)),
         "step": (3,),
         "lengths": (sites,),

@@ -29,7 +29,9 @@ from trainings import CLASSES, FEATURES, Callbacks, Trained, X, Y, compiled, dif
 
 import gradscope
 from gradscope import GradScope
-from gradscope.instrument.tensorflow import measure, recorder
+from gradscope.instrument import decoding, measured_step, step_sums
+from gradscope.instrument.measurement import Measurement
+from gradscope.instrument.tensorflow import recorder
 from gradscope.instrument.tensorflow.framework import ConcreteFunction, func_graphs, imperative_gradients
 from gradscope.recording import step_records
 from gradscope.statistics.finite import finite_sites_sums
@@ -127,25 +129,25 @@ def fails_when_it_runs(*arguments: Any, **keywords: Any) -> Any:
 
 FAULTS = {
     "a kernel that fails while it is traced": (
-        measure,
+        step_sums,
         "finite_sites_sums",
         raising("out of ideas"),
         "RuntimeError: out of ideas",
     ),
     "a kernel that fails when it runs": (
-        measure,
+        step_sums,
         "finite_sites_sums",
         fails_when_it_runs,
         "a kernel that fails when it runs",
     ),
-    "decoding": (measure, "decoded", raising("no such field"), "no such field"),
+    "decoding": (decoding, "decoded", raising("no such field"), "no such field"),
     "making records": (step_records, "activation_row", raising("no ratio"), "no ratio"),
     "the norms of the updates": (recorder.Updates, "norms", raising("no norm"), "no norm"),
-    "what is known before the step": (measure.Measurement, "settings", raising("no rate"), "no rate"),
+    "what is known before the step": (Measurement, "settings", raising("no rate"), "no rate"),
     "making a plan": (recorder, "Plan", raising("no plan"), "no plan"),
     "the trial": (recorder.Plan, "try_inline", raising("no trial"), "no trial"),
     "the verdict of the trial": (recorder.Plan, "judge", raising("no verdict"), "no verdict"),
-    "describing the network": (measure, "describe", raising("no words"), "no words"),
+    "describing the network": (measured_step, "describe", raising("no words"), "no words"),
 }
 
 
@@ -167,7 +169,7 @@ def test_a_failure_while_recording_warns_once_and_changes_nothing(
 def test_where_warnings_are_errors_the_cause_is_printed_and_the_training_goes_on(
     bare: dict[str, bytes], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(measure, "finite_sites_sums", raising("out of ideas"))
+    monkeypatch.setattr(step_sums, "finite_sites_sums", raising("out of ideas"))
     assert differences(state(train, [GradScope(schedule=1, quiet=True)]), bare) == []
     assert capsys.readouterr().err.count("out of ideas") == 1
 
@@ -188,7 +190,7 @@ def test_a_failure_at_the_first_step_of_a_model_that_nothing_has_built_changes_n
         return trained(compiled(Unbuilt()), callbacks)
 
     bare = state(train, [])
-    monkeypatch.setattr(measure, "finite_sites_sums", raising("out of ideas"))
+    monkeypatch.setattr(step_sums, "finite_sites_sums", raising("out of ideas"))
     with pytest.warns(UserWarning, match="out of ideas"):
         assert differences(state(train, [GradScope(schedule=1, quiet=True)]), bare) == []
 
@@ -241,7 +243,7 @@ def test_ctrl_c_while_the_statistics_are_traced_leaves_nothing_behind(monkeypatc
     def kernel(*arguments: Any, **keywords: Any) -> Any:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(measure, "finite_sites_sums", kernel)
+    monkeypatch.setattr(step_sums, "finite_sites_sums", kernel)
     assert differences(state(interrupted(1), [GradScope(schedule=1)]), bare) == []
 
 
@@ -249,7 +251,7 @@ def test_ctrl_c_in_the_middle_of_a_record_leaves_nothing_behind(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     bare = state(interrupted(3), [])
-    calls, run = 0, measure.Measurement._run
+    calls, run = 0, Measurement._run
 
     def interrupted_run(*arguments: Any) -> Any:
         nonlocal calls
@@ -258,7 +260,7 @@ def test_ctrl_c_in_the_middle_of_a_record_leaves_nothing_behind(
             raise KeyboardInterrupt
         return run(*arguments)
 
-    monkeypatch.setattr(measure.Measurement, "_run", interrupted_run)
+    monkeypatch.setattr(Measurement, "_run", interrupted_run)
     scope = GradScope(tmp_path, schedule=1, quiet=True)
     assert differences(state(interrupted(3), [scope]), bare) == []
     scope.on_train_end()  # Keras does not call it when `fit` raises

@@ -7,7 +7,7 @@ noted or not. What is measured of them, and under which key, is decided later.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal  # tensors and layers are Any: Keras and TensorFlow ship no types
 
@@ -175,3 +175,20 @@ class Notes:
     def trains(self) -> bool:
         """Whether what was noted is a training step, and no evaluation."""
         return bool(self.given or self.tape_gradients or self.losses)
+
+
+@dataclass(frozen=True, slots=True)
+class NotedTrace:
+    """What is known of one trace, or of one eager step: its notes, and what the backend itself has read off it.
+
+    Attributes:
+        notes: From the observers.
+        applications: Of functions: those of the notes, and those that no observer has met.
+        nested: Layers that apply a function inside something that is not looked into.
+        handwritten: Layers with an operation that may be a function put together by hand, and its name.
+    """
+
+    notes: Notes
+    applications: Sequence[Application]
+    nested: Sequence[Any] = ()
+    handwritten: Sequence[tuple[Any, str]] = ()

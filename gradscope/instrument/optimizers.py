@@ -6,13 +6,14 @@ in models within, or none at all; what is not known is None here, and never an e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, cast  # Any: optimizers are Keras', or whatever a user made
 
 import numpy as np
 
-from gradscope.instrument.keras_border import all_layers, batch_counter, keras
+from gradscope.instrument.keras_border import all_layers, batch_counter, given_rate, keras, trained_variables
 
 
 def optimizers(model: Any) -> list[Any]:
@@ -87,3 +88,43 @@ def learning_rate(optimizer: Any) -> Any:
         return None if rate is None or np.ndim(rate) else rate
     except Exception:  # a MultiOptimizer raises, and an optimizer of the user's own may raise anything
         return None
+
+
+def part_for(optimizer: Any, variable: Any) -> Any:
+    """Return the optimizer that updates the variable: of several in one, its own."""
+    parts: Any = getattr(optimizer, "optimizers", None)
+    several: list[Any] = [*parts] if isinstance(parts, list) else []
+    for part in several:
+        if any(variable is each for each in trained_variables(part)):
+            return part
+    return optimizer
+
+
+def scales_losses(optimizer: Any) -> bool:
+    """Return whether the optimizer may scale the loss: most do not, and a division is a pass over each gradient."""
+    return isinstance(optimizer, keras.optimizers.LossScaleOptimizer) or bool(
+        getattr(optimizer, "loss_scale_factor", None)
+    )
+
+
+def loss_scale(optimizer: Any) -> float:
+    """Return the factor by which an optimizer scales the loss; 1 without one."""
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        scale = optimizer.dynamic_scale if optimizer.built else optimizer.initial_scale
+        return float(np.asarray(scale))
+    return float(getattr(optimizer, "loss_scale_factor", None) or 1.0)
+
+
+def known_rate(rate: Any, optimizers: Sequence[Any]) -> float:
+    """Return a learning rate as a number, where nothing of the user's must run for it; else NaN.
+
+    Args:
+        rate: A number, a variable or a schedule; NaN is returned of anything else.
+        optimizers: Those among which one follows it.
+    """
+    if isinstance(rate, keras.optimizers.schedules.LearningRateSchedule) and type(rate).__module__.startswith("keras."):
+        return next(
+            (float(rate(inner(o).iterations)) for o in optimizers if given_rate(inner(o)) is rate),
+            math.nan,
+        )
+    return float(np.asarray(rate)) if isinstance(rate, (keras.Variable, int, float)) else math.nan

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gradscope.instrument.tensorflow.kernels import packed, reshaping_sums, stacked
+from gradscope.instrument.kernels import packed, reshaping_sums, stacked
 from gradscope.instrument.tensorflow.norms import square_sums
 from gradscope.statistics.activations import histogram_sample, site_sums, softmax_sums
 from gradscope.statistics.finite import finite_gradient_sums, finite_site_sums
@@ -43,7 +43,7 @@ SITES: dict[str, Callable[[Any], Any]] = {
 }
 KERNELS: dict[str, Callable[[Any], Any]] = {
     **SITES,
-    "reshaping sums": lambda x: packed(reshaping_sums)(x, x, samples=7.0, loss_scale=2.0),
+    "reshaping sums": lambda x: packed(reshaping_sums)(x, backward=x, samples=7.0, loss_scale=2.0),
     "softmax": lambda x: stacked(softmax_sums)(tf.nn.softmax(x)),
     "masked softmax": lambda x: tf.stack(list(softmax_sums(tf.nn.softmax(x), mask=tf.constant(MASK)))),
     "histogram": lambda x: histogram_sample(x),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gradscope.instrument.keras_border import keras
-from gradscope.instrument.notes import Application, Frame, Notes
+from gradscope.instrument.notes import Application, Frame, NotedTrace, Notes
 from gradscope.instrument.recognition import is_attention
 from gradscope.instrument.tensorflow.effects import called
 from gradscope.instrument.tensorflow.framework import definition_named, tf
@@ -30,7 +30,17 @@ _FUNCTIONS: dict[str, tuple[str, Callable[[Any], Any]]] = {
 _NESTED = {"PartitionedCall", "StatefulPartitionedCall", "While", "StatelessWhile", "If", "StatelessIf", "Case"}
 
 
-def graph_functions(graph: Any, notes: Notes) -> list[Application]:
+def noted_trace(graph: Any, notes: Notes) -> NotedTrace:
+    """Return the notes of a graph, with what the graph itself shows."""
+    return NotedTrace(
+        notes,
+        [*notes.applications, *_graph_functions(graph, notes)],
+        list(_nested_functions(graph, notes)),
+        list(_basic_functions(graph, notes)),
+    )
+
+
+def _graph_functions(graph: Any, notes: Notes) -> list[Application]:
     """Return every application of a function in ``graph`` that no observer has met."""
     operations = graph.get_operations()
     gradients = _gradients(operations)
@@ -50,7 +60,7 @@ def graph_functions(graph: Any, notes: Notes) -> list[Application]:
     return found
 
 
-def nested_functions(graph: Any, notes: Notes) -> Iterator[Any]:
+def _nested_functions(graph: Any, notes: Notes) -> Iterator[Any]:
     """Yield the layers that call something inside which a function is applied, out of reach."""
     operations = graph.get_operations()
     reached = {call.operation.name for call in notes.living_calls}
@@ -62,7 +72,7 @@ def nested_functions(graph: Any, notes: Notes) -> Iterator[Any]:
             yield frame.layer
 
 
-def basic_functions(graph: Any, notes: Notes) -> Iterator[tuple[Any, str]]:
+def _basic_functions(graph: Any, notes: Notes) -> Iterator[tuple[Any, str]]:
     """Yield layers of the user's own with an operation that may be an activation function written by hand.
 
     That is the larger or the smaller of a tensor and a number, as in ``maximum(z, 0)``: a ReLU that bears no name.

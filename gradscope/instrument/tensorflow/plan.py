@@ -16,14 +16,17 @@ from typing import Any, Literal
 
 from gradscope import reasons
 from gradscope.instrument.backend import UnobservableError
+from gradscope.instrument.measured_step import measured_step
+from gradscope.instrument.measurement import Measurement
 from gradscope.instrument.network_of import LayerFilter
 from gradscope.instrument.notes import Notes
 from gradscope.instrument.tensorflow.copies import Copies, equal_bits, perturbed
 from gradscope.instrument.tensorflow.definitions import Extended, UnreachableError, reachable
 from gradscope.instrument.tensorflow.effects import Effects, called, effects_of
 from gradscope.instrument.tensorflow.framework import definition, definition_named, is_variable, packed_outputs, tf
-from gradscope.instrument.tensorflow.measure import Measurement, NotedGraph
+from gradscope.instrument.tensorflow.graph_functions import noted_trace
 from gradscope.instrument.tensorflow.norms import Updates
+from gradscope.instrument.tensorflow.tensors import TENSORS
 from gradscope.instrument.tensorflow.watching import notes_of
 from gradscope.network import NotMeasured
 
@@ -59,10 +62,10 @@ class Plan:
         self._own = effects_of(definition(function), own_iterators)
         self.on_batches = _function_of_batches(function) if own_iterators else function
         start = function if self.on_batches is None else self.on_batches
-        noted = [NotedGraph(graph, notes_of(graph) or Notes()) for graph in reachable(start.graph)]
+        traces = [noted_trace(graph, notes_of(graph) or Notes()) for graph in reachable(start.graph)]
         said = [NotMeasured(f"{model.name} (noise)", reasons.OTHER_NOISE)] if self._own.random else []
         batch = None if self.on_batches is None else _batch(self.on_batches)
-        self.measurement = Measurement(model, noted, batch, layers, said)
+        self.measurement = Measurement(measured_step(model, traces, batch, layers, TENSORS, said), TENSORS)
         self.updates = Updates(self.measurement.trained)
         self._inline: Extended | None = None
         self._observing: Extended | None = None

@@ -24,8 +24,10 @@ from gradscope import reasons
 from gradscope.errors import ModelError
 from gradscope.instrument.backend import Recorded, Timing, UnobservableError
 from gradscope.instrument.keras_border import step_functions
+from gradscope.instrument.measured_step import measured_step
+from gradscope.instrument.measurement import Measurement, Settings
 from gradscope.instrument.network_of import LayerFilter, places
-from gradscope.instrument.notes import Notes
+from gradscope.instrument.notes import NotedTrace, Notes
 from gradscope.instrument.observation import Observation
 from gradscope.instrument.optimizers import optimizers
 from gradscope.instrument.python_state import unchanged
@@ -34,9 +36,9 @@ from gradscope.instrument.tensorflow.copies import perturbed
 from gradscope.instrument.tensorflow.definitions import original_names
 from gradscope.instrument.tensorflow.feed import Feed, can_feed
 from gradscope.instrument.tensorflow.framework import packed_outputs, reworded, tell_where, tf, traces, values_of
-from gradscope.instrument.tensorflow.measure import Measurement, NotedGraph, Settings
 from gradscope.instrument.tensorflow.norms import Updates
 from gradscope.instrument.tensorflow.plan import Plan, is_training_step, own_iterators
+from gradscope.instrument.tensorflow.tensors import TENSORS
 
 _TRIED_AGAIN = (2, 10, 100, 1_000)
 """Records at which the inline function is tried again: what holds at one step may fail at another."""
@@ -403,7 +405,8 @@ class Recorder:
         if not notes.trains:
             return
         self.batch = None  # what a function was called with on the way, if it called one
-        measurement = Measurement(self._model, [NotedGraph(None, notes)], None, self._layers)
+        traces = [NotedTrace(notes, notes.applications)]
+        measurement = Measurement(measured_step(self._model, traces, None, self._layers, TENSORS), TENSORS)
         key = measurement.kind
         if key in self._eager_measurements:
             known, updates = self._eager_measurements[key]

@@ -1,58 +1,20 @@
-"""The profile of whatever function a site applies: Keras' own from the table, any other by probing it."""
+"""Evaluating the function that a site applies by itself, with its slope, so that it can be probed."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gradscope.activations.known import NOT_ELEMENTWISE, known_profile
-from gradscope.activations.probe import probe
-from gradscope.instrument.notes import Application
 from gradscope.instrument.tensorflow.effects import effects_of
 from gradscope.instrument.tensorflow.framework import definition, tf
-from gradscope.network import Profile
 
 _RANDOM = ("Random", "Multinomial", "Stateful", "Stateless")
 
 
-class Profiles:
-    """Profiles of the functions of one model: each distinct function is looked up or probed once."""
-
-    def __init__(self) -> None:
-        self._known: dict[Hashable, Profile | None] = {}
-
-    def of(self, application: Application, rank: int, units: int | None) -> Profile | None:
-        """Return the profile of the application's function; None where it cannot be evaluated on its own.
-
-        Args:
-            application: What was traced.
-            rank: Rank of the tensors that it is applied to.
-            units: Size of their unit axis; None where it changes.
-        """
-        key = (application.name, application.identity)
-        if key not in self._known:
-            self._known[key] = _profile(application, rank, units or 1)
-        return self._known[key]
-
-
-def _profile(application: Application, rank: int, units: int) -> Profile | None:
-    if application.published is not None:
-        known = known_profile(application.published, **application.keywords)
-        if known is not None:
-            return known
-    if application.name in NOT_ELEMENTWISE:
-        return Profile(elementwise=False)  # with a mask of this graph's, it could not be probed
-    try:
-        with tf.init_scope():
-            return probe(_evaluation(application.function, rank, units))
-    except Exception:  # a user's function may raise anything on input that it was not made for
-        return None
-
-
-def _evaluation(
+def evaluation(
     function: Callable[[Any], Any], rank: int, units: int
 ) -> Callable[[NDArray[np.float64]], tuple[NDArray[np.float64], NDArray[np.float64]]]:
     """Return value and slope of ``function`` on arrays ``(rows, columns)``, shaped as the layer would see them."""
