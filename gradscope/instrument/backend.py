@@ -2,7 +2,7 @@
 
 A backend is a folder beside this file, called as `keras.backend.backend()` calls it, whose module `adapter` is a
 `Backend`. It is imported when it is first asked for, and nothing outside of its folder names it. The suite in
-``tests/instrument/backend_contract.py`` holds it to what is promised here.
+``tests/instrument/test_backend_contract.py`` holds it to what is promised here.
 """
 
 from __future__ import annotations

@@ -171,10 +171,17 @@ def _kept_to_itself(notes: Notes) -> Generator[None]:
         notes.failures.append(error)
 
 
+def _open_notes(surroundings: Surroundings, frame: Frame | None = None) -> Notes | None:
+    """Return the notes of what runs now; None inside of an activation function, of a tape, or of a hidden frame."""
+    if _THREAD.applying or _THREAD.differentiating or (frame is not None and frame.hidden):
+        return None
+    return surroundings.notes()
+
+
 def _framed(surroundings: Surroundings, call: Callable[..., Any]) -> Callable[..., Any]:
     @_like(call)
     def framed(self: Any, *arguments: Any, **keywords: Any) -> Any:
-        notes = None if _THREAD.applying or _THREAD.differentiating else surroundings.notes()
+        notes = _open_notes(surroundings)
         if notes is None or (_THREAD.frames and _THREAD.frames[-1].layer is self):
             return call(self, *arguments, **keywords)
         frame: Frame | None = None
@@ -246,8 +253,8 @@ def _follow_functions(stack: contextlib.ExitStack, surroundings: Surroundings, f
 
 def _begun(surroundings: Surroundings, frame: Frame, attribute: str, function: Any) -> Called:
     def begun(arguments: Sequence[Any], keywords: Mapping[str, Any]) -> Returned | None:
-        notes = None if _THREAD.applying or _THREAD.differentiating else surroundings.notes()
-        if notes is None or frame.hidden:
+        notes = _open_notes(surroundings, frame)
+        if notes is None:
             return None
         start, _THREAD.applying = surroundings.position(), True
 
@@ -306,8 +313,8 @@ def _noted(
     surroundings: Surroundings, frame: Frame | None, run: Callable[[], Any], application: Callable[[Any], Application]
 ) -> Any:
     """Return what ``run`` returns, noted as one application."""
-    notes = None if _THREAD.applying or _THREAD.differentiating or frame is None else surroundings.notes()
-    if notes is None or (frame is not None and frame.hidden):
+    notes = None if frame is None else _open_notes(surroundings, frame)
+    if notes is None:
         return run()
     start = surroundings.position()
     with _applying():

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from gradscope.statistics import sampling
 from gradscope.statistics.activations import SiteSums, demand_shapes
 from gradscope.statistics.backend import Tensor, ops
-from gradscope.statistics.finite_gradients import finite_gradients_sums
+from gradscope.statistics.finite_gradients import finite_gradients_sums, places
 from gradscope.statistics.moments import power_of_two_below
 from gradscope.statistics.sums import ActivationSums, BackwardSums, GradientSums, Limits, UnitSums
 from gradscope.statistics.tails import Tails, tails
@@ -90,12 +90,12 @@ def finite_sites_sums(
         scalars.append(of_sites)
         ends: list[int] = np.cumsum(looked.unit_counts[:-1]).tolist()
         by_unit += ops.split(of_units, ends, axis=1) if ends else [of_units]
-    back = np.argsort([index for indices in alike.values() for index in indices])
+    back = places([index for indices in alike.values() for index in indices])
     table = ops.concatenate(scalars, axis=1)
-    if back.tolist() != sorted(back):
-        table = ops.take(table, back, axis=1)
+    if back is not None:
+        table, by_unit = ops.take(table, back, axis=1), [by_unit[at] for at in back]
     fields = ops.unstack(table, len(ActivationSums._fields) + len(BackwardSums._fields))
-    units = ops.unstack(ops.concatenate([by_unit[at] for at in back], axis=1), len(UnitSums._fields))
+    units = ops.unstack(ops.concatenate(by_unit, axis=1), len(UnitSums._fields))
     return SitesSums(
         ActivationSums(*fields[: len(ActivationSums._fields)]),
         BackwardSums(*fields[len(ActivationSums._fields) :])._replace(factor=factor),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gradscope.statistics.backend import Tensor, ops
 from gradscope.statistics.gradients import FAN_IN_MINIMUM, Signs, fan_in_first, sign_shares, signs
@@ -51,8 +52,8 @@ def finite_gradients_sums(
     if small:
         parts.append(_of_vectors([tensors[i] for i in small], [sizes[i] for i in small]))
     found = _Passes(*(ops.concatenate(field) for field in zip(*parts, strict=True)))
-    back = np.argsort([*large, *small])
-    if back.tolist() != sorted(back):
+    back = places([*large, *small])
+    if back is not None:
         floats = ops.stack([found.square_sum, found.square_max, found.agreement_sum, found.agreement_count])
         square_sum, square_max, *agreement = ops.unstack(ops.take(floats, back, axis=1), 4)
         found = _Passes(square_sum, square_max, ops.take(found.signed, back), *agreement)
@@ -70,6 +71,12 @@ def finite_gradients_sums(
         agreement_sum=found.agreement_sum,
         agreement_count=found.agreement_count,
     )
+
+
+def places(order: Sequence[int]) -> NDArray[np.intp] | None:
+    """Return at which place of ``order`` each number stands; None where they stand in their own order already."""
+    back = np.argsort(order)
+    return None if (np.diff(back) > 0).all() else back
 
 
 class _Passes(NamedTuple):

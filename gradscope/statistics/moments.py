@@ -7,7 +7,6 @@ of 1e20 overflow. A power of two rather than the largest entry itself, because d
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 from gradscope.statistics.backend import Tensor, ops
@@ -58,28 +57,6 @@ def scaled_square_sum(x: Tensor) -> tuple[Tensor, Tensor]:
     """Return a scale and the sum of squares of ``x / scale``: NaN where an entry is NaN, else infinite where one is."""
     scale = power_of_two_below(ops.max(ops.absolute(x), initial=0.0))
     return scale, ops.sum(ops.square(x / scale))
-
-
-def scaled_norm(x: Tensor) -> Tensor:
-    """Return the L2 norm of a tensor of any float dtype, as a float32 scalar.
-
-    It is right from 1e-38 to 3e38, NaN where an entry is NaN, else infinite where one is.
-    """
-    x = ops.cast(x, "float32")
-    # Nearly every norm is far from where squares overflow or vanish: it is then the same without a scale.
-    square_sum = ops.sum(ops.square(x))
-    is_safe = ops.logical_and(square_sum > SMALLEST_SAFE, square_sum < math.inf)
-    return ops.cond(is_safe, lambda: ops.sqrt(square_sum), lambda: _norm_by_scale(x))
-
-
-def _norm_by_scale(x: Tensor) -> Tensor:
-    scale, square_sum = scaled_square_sum(x)
-    return scale * ops.sqrt(square_sum)
-
-
-def difference_norm(after: Tensor, before: Tensor) -> Tensor:
-    """Return the L2 norm of ``after - before``, taken in float32, as a float32 scalar: the norm of an update."""
-    return scaled_norm(ops.cast(after, "float32") - ops.cast(before, "float32"))
 
 
 def count(condition: Tensor, kept: Tensor | None = None, *, axis: int | None = None) -> Tensor:

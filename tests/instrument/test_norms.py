@@ -52,3 +52,8 @@ def test_one_norm_that_is_not_finite_leaves_the_others() -> None:
 
 def test_without_variables_there_are_no_norms() -> None:
     assert Updates([]).norms([]).shape == (0, 2)
+
+
+def test_an_update_in_half_precision_is_measured_in_float32() -> None:
+    before, after = tf.constant([1.0, 60_000.0], tf.float16), tf.constant([1.0, -60_000.0], tf.float16)
+    np.testing.assert_allclose(norms([after], [before])[0, 1], 120_000, rtol=1e-3)

@@ -17,7 +17,6 @@ from gradscope.statistics.activations import histogram_sample, site_sums, softma
 from gradscope.statistics.finite import finite_gradient_sums, finite_site_sums
 from gradscope.statistics.finite_gradients import finite_gradients_sums
 from gradscope.statistics.gradients import gradient_sums, touched_row_sums
-from gradscope.statistics.moments import difference_norm, scaled_norm
 from gradscope.statistics.sums import Limits
 
 INF, NAN = float("inf"), float("nan")
@@ -53,9 +52,6 @@ KERNELS: dict[str, Callable[[Any], Any]] = {
     "embedding": lambda x: stacked(touched_row_sums)(x, tf.constant(INDICES)),
     "finite kernel": lambda x: stacked(finite_gradient_sums)(x, (3,)),
     "finite gradients": lambda x: tf.stack(list(finite_gradients_sums([x, x[0, 0, 0], 0 * x], [(3,), None, (3,)]))),
-    "norm": scaled_norm,
-    "norm of a difference": lambda x: difference_norm(x, 2 * x),
-    "tiny norm": lambda x: scaled_norm(tf.cast(x, tf.float32) * 1e-25),
     "updates": lambda x: square_sums([x, x[0], x], [2 * x, x[0], 1e-3 * x]),
 }
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 
-import ml_dtypes
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gradscope.statistics.moments import difference_norm, power_of_two_below, scaled_norm
+from gradscope.statistics.moments import power_of_two_below, scaled_square_sum
+
+
+def norm(x: np.ndarray) -> float:
+    scale, square_sum = scaled_square_sum(tf.constant(x, tf.float32))
+    return float(scale) * math.sqrt(square_sum)
 
 
 @settings(max_examples=100, deadline=None)
@@ -28,20 +32,10 @@ def test_the_power_of_two_below_zero_is_the_smallest_normal_number() -> None:
 @given(st.lists(st.integers(-5, 5), max_size=20), st.integers(-30, 30))
 def test_a_norm_is_right_at_every_scale(values: list[int], exponent: int) -> None:
     x = (np.array(values, np.float64) * 10.0**exponent).astype(np.float32)
-    assert float(scaled_norm(tf.constant(x))) == pytest.approx(np.linalg.norm(x.astype(np.float64)), rel=1e-6, abs=0)
-
-
-@pytest.mark.parametrize("dtype", [np.float16, ml_dtypes.bfloat16, np.float32, np.float64])
-def test_a_norm_takes_every_float_dtype(dtype: type) -> None:
-    assert float(scaled_norm(tf.constant(np.array([[3.0], [4.0]], dtype)))) == 5.0
+    assert norm(x) == pytest.approx(np.linalg.norm(x.astype(np.float64)), rel=1e-6, abs=0)
 
 
 def test_a_norm_is_nan_for_nan_and_otherwise_infinite_for_infinity() -> None:
-    assert math.isnan(float(scaled_norm(tf.constant([1.0, math.nan, math.inf]))))
-    assert float(scaled_norm(tf.constant([1.0, -math.inf]))) == math.inf
-    assert float(scaled_norm(tf.constant([-math.inf]))) == math.inf
-
-
-def test_an_update_in_half_precision_is_measured_in_float32() -> None:
-    before, after = tf.constant([1.0, 60_000.0], tf.float16), tf.constant([1.0, -60_000.0], tf.float16)
-    assert float(difference_norm(after, before)) == pytest.approx(120_000, rel=1e-3)
+    assert math.isnan(norm(np.array([1.0, math.nan, math.inf])))
+    assert norm(np.array([1.0, -math.inf])) == math.inf
+    assert norm(np.array([-math.inf])) == math.inf
