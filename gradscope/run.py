@@ -171,7 +171,7 @@ class Run:
         return verdict(self.name, self._findings, floor, ignored)
 
     def summary(self) -> Summary:
-        """Return the findings, and one row a site: saturation, dead units, gradient, backward signal, update ratio."""
+        """Return the findings, and one row a site: saturation, dead units, gradient, backward signal, update."""
         return summarise(self.frames, self._findings, name=self.name, path=self.path)
 
     def to_parquet(self, directory: str | PathLike[str]) -> None:

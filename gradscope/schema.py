@@ -1,14 +1,15 @@
 """What gradscope records: every table and every column, declared once.
 
-Table layouts, reader, documentation, hover texts and menus are made from these declarations, so that a statistic is
-added in one place. Files carry the names of their columns, and are read by name: see `compatibility`.
+Layouts, reader, documentation, tables, figures, hover texts and menus are made from these declarations, so that a
+statistic is added, and told, in one place. Files name their columns, and are read by name: see `compatibility`.
 """
 
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, TypeAlias
 
 VERSION: Final = (1, 2)
 """Major and minor version of what the files hold. A newer minor adds columns; a newer major cannot be read."""
@@ -17,7 +18,7 @@ VERSION_TEXT: Final = ".".join(map(str, VERSION))
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One column of a table.
+    """One column of a table, and all that is ever said of it, in whatever medium.
 
     Attributes:
         name: The column's name in frames and files.
@@ -25,7 +26,10 @@ class Column:
         meaning: What the number says, in one sentence.
         source: Where the definition comes from; ``""`` where it is common usage.
         scale: The axis that shows its range: ``log`` for sizes that span orders of magnitude.
-        extreme: Which of several values stands for them all where there is room for one only.
+        extreme: The side on which it is bad: the value there stands for several where there is room for one only.
+        title: What it is called where a person reads it; made of the name where that is left out.
+        short: The same where a table has little room; the title where that is left out.
+        reading: How a value over layers and steps is to be read; ``""`` for a column that pages do not show that way.
     """
 
     name: str
@@ -34,6 +38,23 @@ class Column:
     source: str = ""
     scale: Literal["linear", "log"] = "linear"
     extreme: Literal["high", "low"] = "high"
+    title: str = ""
+    short: str = ""
+    reading: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "title", self.title or self.name.replace("_", " "))
+        object.__setattr__(self, "short", self.short or self.title)
+
+    @property
+    def heading(self) -> str:
+        """The title as a heading or a sentence begins."""
+        return self.title[:1].upper() + self.title[1:]
+
+    @property
+    def is_fraction(self) -> bool:
+        """Whether it is a share in [0, 1], shown in percents and with colours that span all of them."""
+        return self.unit == "fraction"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +84,19 @@ class Table:
         return tuple(c.name for c in self.statistics)
 
 
+@dataclass(frozen=True, slots=True)
+class Statistic:
+    """A number that is recorded at each step: a column, and the table that it is of."""
+
+    table: Table
+    column: Column
+
+    @property
+    def key(self) -> str:
+        """Table and column, as findings, links and figures name it: ``gradients.rms``."""
+        return f"{self.table.name}.{self.column.name}"
+
+
 _GLOROT = "Glorot and Bengio, AISTATS 2010; tails by slope are ours, so that one definition serves every function"
 _DORMANT = "Sokar, Agarwal, Castro and Evci, ICML 2023"
 _RATIO = "Karpathy, CS231n notes, 'Ratio of weights:updates'"
@@ -71,6 +105,34 @@ _STEP = Column("step", "step", "Training batch, counted from 0 over the whole ru
 _EPOCH = Column("epoch", "epoch", "Epoch, counted from 0.")
 _LAYER = Column("layer", "", "Key of the layer: its path without the model, automatic numbers recounted.")
 _SITE = Column("site", "", "Key of the site: the layer's key, with ':1' and so on for further applications.")
+
+
+def _size(
+    name: str,
+    title: str,
+    meaning: str,
+    reading: str = "",
+    *,
+    unit: str = "",
+    source: str = "",
+    short: str = "",
+    extreme: Literal["high", "low"] = "high",
+) -> Column:
+    return Column(name, unit, meaning, source, "log", extreme, title, short, reading)
+
+
+def _share(
+    name: str,
+    title: str,
+    meaning: str,
+    reading: str = "",
+    *,
+    source: str = "",
+    short: str = "",
+    extreme: Literal["high", "low"] = "high",
+) -> Column:
+    return Column(name, "fraction", meaning, source, "linear", extreme, title, short, reading)
+
 
 STEPS: Final = Table(
     "steps",
@@ -82,17 +144,18 @@ STEPS: Final = Table(
         Column(
             "lowest_loss", "", "Loss of an answer equal to the labels seen: the entropy of soft ones, else 0.", "ours"
         ),
-        Column("learning_rate", "", "Learning rate that the optimizer uses at this step.", scale="log"),
-        Column(
-            "global_norm", "", "L2 norm over all gradients together, before clipping and accumulation.", scale="log"
-        ),
-        Column("loss_scale", "", "Factor on the loss in mixed precision; 1 without.", scale="log"),
+        _size("learning_rate", "learning rate", "Learning rate that the optimizer uses at this step."),
+        _size("global_norm", "global norm", "L2 norm over all gradients together, before clipping and accumulation."),
+        _size("loss_scale", "loss scale", "Factor on the loss in mixed precision; 1 without."),
         Column("clipped", "0/1", "1 where the optimizer's clipping shortens a gradient of this step."),
         Column("skipped", "0/1", "1 where the loss-scale optimizer drops this step: a gradient is not finite."),
         Column("samples", "samples", "Samples in this batch."),
-        Column("step_seconds", "s", "Seconds that the training's own step took.", scale="log"),
-        Column(
-            "recording_seconds", "s", "Seconds that recording this step took, its own set-up left out.", scale="log"
+        _size("step_seconds", "time of the step", "Seconds that the training's own step took.", unit="s"),
+        _size(
+            "recording_seconds",
+            "time of recording",
+            "Seconds that recording this step took, its own set-up left out.",
+            unit="s",
         ),
     ),
 )
@@ -102,40 +165,96 @@ ACTIVATIONS: Final = Table(
     "recorded step and site",
     (_STEP, _EPOCH, _LAYER, _SITE, Column("activation", "", "Name of the activation function.")),
     (
-        Column("pre_mean", "", "Mean of the pre-activations, over finite entries."),
-        Column("pre_std", "", "Standard deviation of the pre-activations, over finite entries.", scale="log"),
-        Column("pre_min", "", "Smallest pre-activation; NaN entries left out.", extreme="low"),
-        Column("pre_max", "", "Largest pre-activation; NaN entries left out."),
-        Column("mean", "", "Mean of the activations, over finite entries."),
-        Column("std", "", "Standard deviation of the activations, over finite entries.", scale="log"),
+        Column("pre_mean", "", "Mean of the pre-activations, over finite entries.", title="pre-activation mean"),
+        _size("pre_std", "pre-activation std", "Standard deviation of the pre-activations, over finite entries."),
         Column(
-            "sample_std",
+            "pre_min",
             "",
+            "Smallest pre-activation; NaN entries left out.",
+            extreme="low",
+            title="pre-activation minimum",
+        ),
+        Column("pre_max", "", "Largest pre-activation; NaN entries left out.", title="pre-activation maximum"),
+        Column(
+            "mean",
+            "",
+            "Mean of the activations, over finite entries.",
+            title="activation mean",
+            reading="Far from 0, the layer is not centred.",
+        ),
+        _size("std", "activation std", "Standard deviation of the activations, over finite entries."),
+        _size(
+            "sample_std",
+            "spread over samples",
             "Spread over samples: root mean square over units of a unit's deviation.",
-            "ours",
-            scale="log",
+            "Near 0, all samples look alike to the layer.",
+            source="ours",
             extreme="low",
         ),
-        Column("rms", "", "Root mean square of the activations, over finite entries.", scale="log"),
-        Column("abs_max", "", "Largest absolute activation; NaN entries left out.", scale="log"),
-        Column("zero_fraction", "fraction", "Share of activations that are exactly 0."),
-        Column("saturated_fraction", "fraction", "Share of entries in either tail of the function.", _GLOROT),
-        Column("saturated_low_fraction", "fraction", "Share of entries in the low tail.", _GLOROT),
-        Column("saturated_high_fraction", "fraction", "Share of entries in the high tail.", _GLOROT),
-        Column("inactive_fraction", "fraction", "Share of entries in an exactly flat tail with zero output."),
-        Column("dead_unit_fraction", "fraction", "Share of units inactive on every sample of the window.", "ours"),
-        Column("stuck_unit_fraction", "fraction", "Share of units in the same tail on every sample.", "ours"),
-        Column("dormant_unit_fraction", "fraction", "Share of units with mean |a| <= 0.025 of the layer's.", _DORMANT),
-        Column(
-            "backward_rms",
-            "",
-            "Root mean square of the per-sample gradient of the loss at the pre-activation.",
-            scale="log",
+        _size(
+            "rms",
+            "activation RMS",
+            "Root mean square of the activations, over finite entries.",
+            "It explodes where it grows steadily from the input to the output.",
         ),
-        Column("backward_zero_fraction", "fraction", "Share of entries whose gradient is exactly 0."),
-        Column("nonfinite_count", "entries", "NaN and infinite entries among pre-activations and activations."),
-        Column("entropy", "fraction", "Softmax only: mean entropy over ln(number of unmasked classes).", extreme="low"),
-        Column("top_probability", "fraction", "Softmax only: mean of the largest probability."),
+        _size("abs_max", "largest absolute activation", "Largest absolute activation; NaN entries left out."),
+        _share(
+            "zero_fraction",
+            "zero activations",
+            "Share of activations that are exactly 0.",
+            "At 100%, a layer passes nothing forward.",
+        ),
+        _share(
+            "saturated_fraction",
+            "saturated entries",
+            "Share of entries in either tail of the function.",
+            "No gradient passes a saturated sigmoid or tanh; of ReLU, about half is usual.",
+            source=_GLOROT,
+            short="saturated",
+        ),
+        _share(
+            "saturated_low_fraction", "entries in the low tail", "Share of entries in the low tail.", source=_GLOROT
+        ),
+        _share(
+            "saturated_high_fraction", "entries in the high tail", "Share of entries in the high tail.", source=_GLOROT
+        ),
+        _share("inactive_fraction", "inactive entries", "Share of entries in an exactly flat tail with zero output."),
+        _share(
+            "dead_unit_fraction",
+            "dead units",
+            "Share of units inactive on every sample of the window.",
+            "A dead unit does not learn.",
+            source="ours",
+        ),
+        _share("stuck_unit_fraction", "stuck units", "Share of units in the same tail on every sample.", source="ours"),
+        _share(
+            "dormant_unit_fraction",
+            "dormant units",
+            "Share of units with mean |a| <= 0.025 of the layer's.",
+            source=_DORMANT,
+        ),
+        _size(
+            "backward_rms",
+            "backward signal",
+            "Root mean square of the per-sample gradient of the loss at the pre-activation.",
+            "It vanishes where it falls steadily towards the input.",
+        ),
+        _share("backward_zero_fraction", "zero backward signal", "Share of entries whose gradient is exactly 0."),
+        Column(
+            "nonfinite_count",
+            "entries",
+            "NaN and infinite entries among pre-activations and activations.",
+            title="NaN or infinite entries",
+            short="NaN or infinite",
+            reading="The first layer and step with any is where they came from.",
+        ),
+        _share(
+            "entropy",
+            "softmax entropy",
+            "Softmax only: mean entropy over ln(number of unmasked classes).",
+            extreme="low",
+        ),
+        _share("top_probability", "largest softmax probability", "Softmax only: mean of the largest probability."),
     ),
 )
 
@@ -151,25 +270,33 @@ GRADIENTS: Final = Table(
     ),
     (
         Column("connected", "0/1", "0 where the loss does not depend on the variable at all: it has no gradient."),
-        Column(
-            "norm", "", "L2 norm of the gradient, loss scale removed, before clipping and accumulation.", scale="log"
+        _size(
+            "norm", "gradient norm", "L2 norm of the gradient, loss scale removed, before clipping and accumulation."
         ),
-        Column(
-            "rms", "", "Root mean square of the gradient's entries; of the touched rows for an embedding.", scale="log"
+        _size(
+            "rms",
+            "gradient RMS",
+            "Root mean square of the gradient's entries; of the touched rows for an embedding.",
+            "It vanishes where it falls steadily towards the input.",
         ),
-        Column("abs_max", "", "Largest absolute entry of the gradient.", scale="log"),
-        Column("zero_fraction", "fraction", "Share of the gradient's entries that are exactly 0."),
-        Column("nonfinite_count", "entries", "NaN and infinite entries of the gradient."),
-        Column("weight_norm", "", "L2 norm of the variable before the step.", scale="log"),
-        Column("update_norm", "", "L2 norm of what the step added to the variable.", scale="log"),
+        _size("abs_max", "largest absolute gradient", "Largest absolute entry of the gradient."),
+        _share("zero_fraction", "zero gradients", "Share of the gradient's entries that are exactly 0."),
         Column(
+            "nonfinite_count", "entries", "NaN and infinite entries of the gradient.", title="NaN or infinite gradients"
+        ),
+        _size("weight_norm", "weight norm", "L2 norm of the variable before the step."),
+        _size("update_norm", "update norm", "L2 norm of what the step added to the variable."),
+        _size(
             "update_to_weight_ratio",
-            "",
+            "update-to-weight ratio",
             "update_norm over weight_norm; NaN where weight_norm is 0.",
-            _RATIO,
-            scale="log",
+            "Around 1e-3 is usual for most layers.",
+            source=_RATIO,
+            short="update / weight",
         ),
-        Column("sign_agreement", "fraction", "Mean over units of the larger share of one sign in a unit's gradient."),
+        _share(
+            "sign_agreement", "sign agreement", "Mean over units of the larger share of one sign in a unit's gradient."
+        ),
     ),
 )
 
@@ -219,6 +346,69 @@ FINAL_ACTIVATIONS: Final = Table(
 TABLES: Final = {
     table.name: table for table in (STEPS, ACTIVATIONS, FINAL_ACTIVATIONS, GRADIENTS, UNITS, EPOCHS, HISTOGRAMS)
 }
+
+STATISTICS: Final[Mapping[str, Statistic]] = {
+    found.key: found
+    for table in (ACTIVATIONS, GRADIENTS, STEPS)
+    for found in (Statistic(table, column) for column in table.statistics)
+}
+"""What is recorded at each step, by key; groups of a menu stand in this order."""
+
+HEADLINE: Final = tuple(
+    STATISTICS[key]
+    for key in (
+        "activations.saturated_fraction",
+        "activations.dead_unit_fraction",
+        "gradients.rms",
+        "activations.backward_rms",
+        "gradients.update_to_weight_ratio",
+        "activations.sample_std",
+    )
+)
+"""The statistics that lead: those of a network that saturates, dies, fades, or moves too fast."""
+
+OVER_LAYERS: Final = tuple(
+    dict.fromkeys((*HEADLINE, *(found for found in STATISTICS.values() if found.column.reading)))
+)
+"""What is shown of all layers over a training, the headline first."""
+
+COSTS: Final = (
+    Column(
+        "setup_seconds", "s", "Tracing, first trial, loading the rules, final pass and last diagnosis.", title="set-up"
+    ),
+    Column("early_seconds", "s", "Records of the beginning.", title="early records"),
+    Column("epoch_seconds", "s", "The one record an epoch.", title="one an epoch"),
+    Column(
+        "running_seconds",
+        "s",
+        "All other records, and looking for findings: the share that max_overhead limits.",
+        title="all others",
+    ),
+)
+"""The parts of what recording costs, by their names in `Costs`."""
+
+UnitState: TypeAlias = Literal["active", "stuck", "dead", "confirmed"]
+
+UNIT_STATES: Final[Mapping[UnitState, str]] = {
+    "active": "active",
+    "stuck": "stuck in one tail",
+    "dead": "dead",
+    "confirmed": "dead, its gradient exactly 0",
+}
+"""What a unit can be found to be, each worse than the one before, and what that is called."""
+
+
+def unit_state(unit: Mapping[str, float]) -> UnitState:
+    """Return the state in which a row of `UNITS` found its unit; what is not known, NaN, is taken for no.
+
+    Example:
+        >>> tails = {"saturated_low_fraction": 1.0, "saturated_high_fraction": 0.0}
+        >>> unit_state({"dead": 0.0, "confirmed": 0.0, **tails}), unit_state({"dead": 1.0, "confirmed": 1.0, **tails})
+        ('stuck', 'confirmed')
+    """
+    if unit["dead"] == 1:
+        return "confirmed" if unit["confirmed"] == 1 else "dead"
+    return "stuck" if 1 in (unit["saturated_low_fraction"], unit["saturated_high_fraction"]) else "active"
 
 
 class Compatibility(enum.Enum):

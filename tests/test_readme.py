@@ -38,13 +38,13 @@ def statistics() -> Iterator[str]:
     for table in schema.TABLES.values():
         yield f"<details><summary><code>{table.name}</code>: one row a {table.row}</summary>"
         yield ""
-        yield "| Column | Unit | What it says | Definition |"
-        yield "|---|---|---|---|"
+        yield "| Column | Title | Unit | What it says | Definition |"
+        yield "|---|---|---|---|---|"
         for column in (*table.keys, *table.statistics):
             meaning, source = (text.replace("|", r"\|") for text in (column.meaning, column.source))
-            yield f"| `{column.name}` | {column.unit} | {meaning} | {source} |"
+            yield f"| `{column.name}` | {column.title} | {column.unit} | {meaning} | {source} |"
         if table is schema.EPOCHS:
-            yield "| the name of a log | | What Keras logged at the end of the epoch, validation included. | |"
+            yield "| the name of a log | | | What Keras logged at the end of the epoch, validation included. | |"
         yield ""
         yield "</details>"
         yield ""

@@ -2,35 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
-from typing import Final
 
 from gradscope.diagnose.finding import Finding
 from gradscope.report.values.findings import grouped
 from gradscope.report.values.summary import SiteRow, Summary
 from gradscope.report.words.findings import code_lines, details, following, overview, overview_groups, sentence, title
+from gradscope.report.words.layer_columns import LAYER_COLUMNS
 from gradscope.report.words.names import printable
-from gradscope.report.words.numbers import UNKNOWN, magnitude
-from gradscope.report.words.summary import dead, footing, gradient, heading, legend, more_findings, saturation, signal
-
-_COLUMNS: Final = (
-    "layer",
-    "function",
-    "saturated",
-    "dead units",
-    "gradient RMS, first",
-    "gradient RMS, last",
-    "backward signal",
-    "update / weight",
-)
+from gradscope.report.words.numbers import UNKNOWN
+from gradscope.report.words.summary import footing, heading, legend, more_findings
 
 
 def summary_html(summary: Summary) -> str:
     """Return ``summary`` as an HTML fragment without scripts or styles of its own."""
     first, *others = heading(summary)
     body = "".join(f"<tr>{_cells('td', _texts(row))}</tr>" for row in summary.rows)
-    table = f"<table><thead><tr>{_cells('th', _COLUMNS)}</tr></thead><tbody>{body}</tbody></table>"
+    table = f"<table><thead><tr>{_cells('th', _titles())}</tr></thead><tbody>{body}</tbody></table>"
     notes = [*legend(summary.rows), *footing(summary)]
     recorded = summary.progress.recorded_count > 0
     return (
@@ -65,17 +54,17 @@ def _paragraph(first: str, others: Iterable[str] = ()) -> str:
     return f"<p><strong>{escape(first)}</strong>{''.join(f'<br>{escape(line)}' for line in others)}</p>"
 
 
-def _texts(row: SiteRow) -> tuple[str, ...]:
-    return (
-        printable(row.site),
-        printable(row.activation) or UNKNOWN,
-        saturation(row),
-        dead(row),
-        gradient(row, row.first_gradient_rms),
-        gradient(row, row.gradient_rms),
-        signal(row),
-        magnitude(row.update_to_weight_ratio),
-    )
+def _titles() -> Iterator[str]:
+    yield from ("layer", "function")
+    for each in LAYER_COLUMNS:
+        title = each.column.short
+        yield from [title] if each.first is None else [f"{title}, first", f"{title}, last"]
+
+
+def _texts(row: SiteRow) -> Iterator[str]:
+    yield from (printable(row.site), printable(row.activation) or UNKNOWN)
+    for each in LAYER_COLUMNS:
+        yield from [each.last(row)] if each.first is None else [each.first(row), each.last(row)]
 
 
 def _cells(tag: str, texts: Iterable[str]) -> str:

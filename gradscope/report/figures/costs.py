@@ -9,10 +9,11 @@ from numpy.typing import NDArray
 
 from gradscope.records import Costs
 from gradscope.report.figures.grid import Floats, check_one_run, compact
-from gradscope.report.figures.labels import STEP_TITLE, log_scale
+from gradscope.report.figures.labels import STEP_TITLE, escaped, log_scale
 from gradscope.report.figures.style import LINE_COLOURS, NEUTRAL, Spec, figure
 from gradscope.report.values.decades import whole_decades
-from gradscope.report.words.numbers import seconds
+from gradscope.report.values.overhead import cost_parts
+from gradscope.report.words.numbers import seconds, share
 
 
 def overhead(steps: pd.DataFrame, costs: Costs) -> go.Figure:
@@ -32,13 +33,7 @@ def overhead(steps: pd.DataFrame, costs: Costs) -> go.Figure:
         ('10 s', '1 s (10&#37;)')
     """
     check_one_run(steps)
-    parts = {
-        "training": costs.training_seconds,
-        "set-up": costs.setup_seconds,
-        "early records": costs.early_seconds,
-        "one an epoch": costs.epoch_seconds,
-        "all other records": costs.running_seconds,
-    }
+    parts = {"training": costs.training_seconds, **{part.title: spent for part, spent in cost_parts(costs)}}
     at = steps["step"].to_numpy(np.int64)
     own, recording = (_positive(steps, name) for name in ("step_seconds", "recording_seconds"))
     taken = np.concatenate([own, recording])
@@ -91,7 +86,7 @@ def _bars(parts: dict[str, float]) -> Spec:
 def _text(name: str, value: float, training: float) -> str:
     if name == "training" or not training > 0:
         return seconds(value)
-    return f"{seconds(value)} ({100 * value / training:.2g}&#37;)"
+    return escaped(f"{seconds(value)} ({share(value / training)})")
 
 
 def _points(steps: NDArray[np.int64], values: Floats, name: str, colour: str, symbol: str) -> Spec:

@@ -12,7 +12,7 @@ import plotly.graph_objects as go
 from gradscope.diagnose.finding import Finding
 from gradscope.report.figures import zeros
 from gradscope.report.figures.grid import Grid, compact, grid_of, thinned
-from gradscope.report.figures.labels import distinct, listed, number_format, short, value_axis, words, wrapped
+from gradscope.report.figures.labels import distinct, escaped, listed, number_format, short, value_axis, wrapped
 from gradscope.report.figures.strip import Row, finding_rows, step_row, strip_of
 from gradscope.report.figures.style import ZERO, Spec, figure, line_styles
 
@@ -50,8 +50,8 @@ def statistic_curves(
     grid = thinned(full, _MOST_POINTS)
     shown = [finding for finding in findings if _concerns(finding, grid, layers)]
     rows = [*finding_rows(shown), *_not_finite_rows(grid)]
-    strip = strip_of(rows, shown, value_axis(grid.column, grid.table, zeros.limits_with_zeros(grid)))
-    name = words(grid.column, grid.table)
+    strip = strip_of(rows, shown, value_axis(grid.column, zeros.limits_with_zeros(grid)))
+    name = escaped(grid.column.title)
     notes = [grid.column.meaning] if grid.column.meaning else []
     if grid.records > 1:
         which = "highest" if grid.column.extreme == "high" else "lowest"
@@ -59,7 +59,7 @@ def statistic_curves(
     return figure(
         [*_lines(grid, name), *_zeros(grid, name), *strip.traces],
         {**strip.layout, "legend": {"title": {"text": "layer" if grid.names else ""}}},
-        title=f"{name[:1].upper()}{name[1:]}",
+        title=escaped(grid.column.heading),
         notes=notes,
         nothing=_nothing(grid),
         height=strip.height,

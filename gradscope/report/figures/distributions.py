@@ -52,7 +52,7 @@ def distribution(histograms: pd.DataFrame, site: str) -> go.Figure:
     }
     if not len(steps):
         return figure([], layout, title=title, nothing=_absent(names, site))
-    edges, is_cut = _edges(bins)
+    edges, is_cut = edges_of(bins)
     shares = np.stack([rebinned(each, edges) / each[:, 2].sum() for each in bins], axis=1)
     notes = ["Share of the sampled entries in each cell; median, 5 % and 95 % quantiles as lines."]
     if is_cut:
@@ -100,7 +100,7 @@ def _absent(names: list[str], site: str) -> str:
     return f"There is no histogram of {site}. Sites that have some: {listed(names)}."
 
 
-def _edges(bins: list[Floats]) -> tuple[Floats, bool]:
+def edges_of(bins: list[Floats]) -> tuple[Floats, bool]:
     """Return the edges of the common grid and whether it leaves out the ends of some records."""
     lows, highs = (np.array([edge(each) for each in bins]) for edge in (_lowest, _highest))
     low, high = float(lows.min()), float(highs.max())

@@ -162,19 +162,22 @@ def at_columns(grid: Grid, columns: Sequence[int]) -> Grid:
 
 
 def limits_of(grids: Iterable[Grid]) -> tuple[float, float]:
-    """Return the range that shows all values of ``grids``, which are of one statistic.
+    """Return the range that shows all values of ``grids``, which are of one statistic."""
+    grids = list(grids)
+    return range_of(grids[0].column, np.concatenate([grid.numbers.ravel() for grid in grids]))
+
+
+def range_of(column: Column, values: Floats) -> tuple[float, float]:
+    """Return the range of colours for ``values`` of ``column``; TensorBoard's tab has the same.
 
     Shares reach from 0 to 1 whatever was seen, so that a colour means the same in every figure. Log scales end at whole
     powers of ten.
     """
-    grids = list(grids)
-    column = grids[0].column
-    if column.unit == "fraction":
+    if column.is_fraction:
         return 0.0, 1.0
-    values = np.concatenate([grid.shown.ravel() for grid in grids])
-    values = values[np.isfinite(values)]
     if column.scale == "log":
         return whole_decades(values)
+    values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 1.0)
     return (low, high) if low < high else (low - max(abs(low), 1.0) / 2, high + max(abs(high), 1.0) / 2)
 

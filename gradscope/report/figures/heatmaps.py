@@ -18,7 +18,6 @@ from gradscope.report.figures.labels import (
     escaped,
     number_format,
     power_of_ten,
-    words,
 )
 from gradscope.report.figures.style import MISSING, NOT_FINITE, SEQUENTIAL, ZERO, Spec, figure
 from gradscope.schema import GRADIENTS
@@ -50,7 +49,7 @@ def statistic_heatmap(
         >>> figure.data[0].z.shape
         (3, 12)
     """
-    return _heatmap(table, statistic, "", limits, most_columns)
+    return _heatmap(table, statistic, limits, most_columns)
 
 
 def saturation_heatmap(activations: pd.DataFrame, *, limits: Limits | None = None) -> go.Figure:
@@ -68,7 +67,7 @@ def saturation_heatmap(activations: pd.DataFrame, *, limits: Limits | None = Non
         >>> saturation_heatmap(run(stack(depth=2)).activations).data[0].z.shape
         (3, 12)
     """
-    return _heatmap(activations, "saturated_fraction", "Saturated entries", limits)
+    return _heatmap(activations, "saturated_fraction", limits)
 
 
 def dead_unit_heatmap(activations: pd.DataFrame, *, limits: Limits | None = None) -> go.Figure:
@@ -86,7 +85,7 @@ def dead_unit_heatmap(activations: pd.DataFrame, *, limits: Limits | None = None
         >>> dead_unit_heatmap(run(stack(depth=2)).activations).data[0].z.shape
         (3, 12)
     """
-    return _heatmap(activations, "dead_unit_fraction", "Dead units", limits)
+    return _heatmap(activations, "dead_unit_fraction", limits)
 
 
 def gradient_heatmap(gradients: pd.DataFrame, *, limits: Limits | None = None) -> go.Figure:
@@ -104,7 +103,7 @@ def gradient_heatmap(gradients: pd.DataFrame, *, limits: Limits | None = None) -
         >>> gradient_heatmap(run(stack(depth=2)).gradients).data[0].z.shape
         (3, 12)
     """
-    return _heatmap(_of_variables(gradients), "rms", "Gradient RMS", limits)
+    return _heatmap(_of_variables(gradients), "rms", limits)
 
 
 def update_ratio_heatmap(gradients: pd.DataFrame, *, limits: Limits | None = None) -> go.Figure:
@@ -122,7 +121,7 @@ def update_ratio_heatmap(gradients: pd.DataFrame, *, limits: Limits | None = Non
         >>> update_ratio_heatmap(run(stack(depth=2)).gradients).data[0].z.shape
         (3, 12)
     """
-    return _heatmap(_of_variables(gradients), "update_to_weight_ratio", "Update-to-weight ratio", limits)
+    return _heatmap(_of_variables(gradients), "update_to_weight_ratio", limits)
 
 
 def common_limits(tables: Iterable[pd.DataFrame], statistic: str) -> Limits:
@@ -148,15 +147,13 @@ def _of_variables(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _heatmap(
-    table: pd.DataFrame, statistic: str, title: str, limits: Limits | None, most_columns: int = 600
-) -> go.Figure:
+def _heatmap(table: pd.DataFrame, statistic: str, limits: Limits | None, most_columns: int = 600) -> go.Figure:
     full = grid_of(table, statistic)
     grid = thinned(full, most_columns)
     place = "layer, from input to output" if grid.table is GRADIENTS else "site, from input to output"
     rows, y_axis = place_axis(grid.names, place)
     columns, x_axis = record_axis(grid.first, grid.last, _step_title(grid))
-    name = words(grid.column, grid.table)
+    name = escaped(grid.column.title)
     traces = [_values(grid, limits or limits_of([full]), (rows, columns))] if grid.numbers.size else []
     for flags, label, colour in (
         (grid.zero, "exactly 0", ZERO),
@@ -176,7 +173,7 @@ def _heatmap(
     return figure(
         traces,
         layout,
-        title=title or f"{name[:1].upper()}{name[1:]}",
+        title=escaped(grid.column.heading),
         notes=notes,
         nothing=_nothing(grid),
         height=height_for(len(rows)),
@@ -219,7 +216,7 @@ def _values(grid: Grid, limits: Limits, cells: tuple[list[str], list[str]]) -> S
         "colorscale": SEQUENTIAL,
         "colorbar": bar,
         "hoverongaps": False,
-        "hovertemplate": f"%{{y}}<br>step %{{x}}<br>{words(column, grid.table)} {shown}<extra></extra>",
+        "hovertemplate": f"%{{y}}<br>step %{{x}}<br>{escaped(column.title)} {shown}<extra></extra>",
     }
 
 
@@ -241,7 +238,7 @@ def _overlay(flags: NDArray[np.bool_], label: str, colour: str, cells: tuple[lis
 
 def _linear_bar(grid: Grid) -> Spec:
     bar = _bar(grid)
-    return {**bar, "tickformat": ".0%"} if grid.column.unit == "fraction" else bar
+    return {**bar, "tickformat": ".0%"} if grid.column.is_fraction else bar
 
 
 def _log_bar(grid: Grid, z: NDArray[np.float64], low: float, high: float) -> Spec:
@@ -256,7 +253,7 @@ def _log_bar(grid: Grid, z: NDArray[np.float64], low: float, high: float) -> Spe
 
 def _bar(grid: Grid) -> Spec:
     return {
-        "title": {"text": axis_title(grid.column, grid.table, with_scale=False), "side": "right"},
+        "title": {"text": axis_title(grid.column, with_scale=False), "side": "right"},
         "thickness": 14,
         "outlinewidth": 0,
     }

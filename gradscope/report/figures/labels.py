@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from gradscope.nearest import few
 from gradscope.report.words.names import printable, shortened
-from gradscope.schema import ACTIVATIONS, GRADIENTS, Column, Table
+from gradscope.schema import Column
 
 STEP_TITLE: Final = "step (training batches)"
 DECADES_SHOWN: Final = 8
@@ -21,8 +21,6 @@ DECADES_SHOWN: Final = 8
 _NAME_CELLS: Final = 28
 _HOVER_CHARACTERS: Final = 70
 _NAMES_LISTED: Final = 3
-_OWNERS: Final = {ACTIVATIONS.name: "activation", GRADIENTS.name: "gradient"}
-_SHARED_NAMES: Final = {c.name for c in ACTIVATIONS.statistics} & {c.name for c in GRADIENTS.statistics}
 # Numeric, because plotly decodes few named entities; those of $ and % keep TeX and templates from being seen.
 _ENTITIES: Final = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", "$": "&#36;", "%": "&#37;"})
 
@@ -81,53 +79,36 @@ def listed(names: Sequence[str]) -> str:
     return few([shortened(name, _NAME_CELLS) for name in names], _NAMES_LISTED)
 
 
-def words(column: Column, table: Table | None) -> str:
-    """Return a column's name in words, with what it is a number of where two tables have one of that name.
+def axis_title(column: Column, *, with_scale: bool = True) -> str:
+    """Return a column's title with its unit, for an axis or a colour bar, and whether the axis is logarithmic.
 
     Example:
-        >>> columns = {column.name: column for column in GRADIENTS.statistics}
-        >>> words(columns["rms"], GRADIENTS), words(columns["weight_norm"], GRADIENTS)
-        ('gradient RMS', 'weight norm')
-    """
-    text = " ".join("RMS" if word == "rms" else word for word in column.name.split("_"))
-    shared = table is not None and column.name in _SHARED_NAMES
-    return escaped(f"{_OWNERS[table.name]} {text}" if table is not None and shared else text)
-
-
-def axis_title(column: Column, table: Table | None, *, with_scale: bool = True) -> str:
-    """Return a column's name with its unit, for an axis or a colour bar, and whether the axis is logarithmic.
-
-    Example:
-        >>> axis_title(Column("pre_std", "", "Spread.", scale="log"), None)
-        'pre std (no unit, log scale)'
+        >>> axis_title(Column("std", "", "Spread.", scale="log"))
+        'std (no unit, log scale)'
     """
     unit = {"": "no unit", "fraction": "%"}.get(column.unit, column.unit)
-    return f"{words(column, table)} ({escaped(unit)}{', log scale' if with_scale and column.scale == 'log' else ''})"
+    scale = ", log scale" if with_scale and column.scale == "log" else ""
+    return f"{escaped(column.title)} ({escaped(unit)}{scale})"
 
 
 def number_format(column: Column) -> str:
     """Return the format, in d3's language, in which a hover shows a value of the column."""
-    if column.unit == "fraction":
+    if column.is_fraction:
         return ".1%"
     return ".2e" if column.scale == "log" else ".4~g"
 
 
-def value_axis(
-    column: Column, table: Table | None, limits: tuple[float, float]
-) -> dict[str, Any]:  # Any: plotly's specification
+def value_axis(column: Column, limits: tuple[float, float]) -> dict[str, Any]:  # Any: plotly's specification
     """Return the axis that shows values of ``column``: its title with the unit, linear or log as the schema says.
 
     Args:
         column: What is shown.
-        table: The table that it is of.
         limits: The range of a log axis, as values above zero; other axes find their own.
     """
-    title = {"text": axis_title(column, table)}
+    title = {"text": axis_title(column)}
     if column.scale == "log":
         return {"title": title, **log_scale(*limits)}
-    return (
-        {"title": title, "tickformat": ".0%", "range": [-0.02, 1.02]} if column.unit == "fraction" else {"title": title}
-    )
+    return {"title": title, "tickformat": ".0%", "range": [-0.02, 1.02]} if column.is_fraction else {"title": title}
 
 
 def log_scale(low: float, high: float) -> dict[str, Any]:  # Any: plotly's specification

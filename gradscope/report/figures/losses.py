@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from gradscope.diagnose.finding import Finding
 from gradscope.errors import ArgumentError
 from gradscope.report.figures.grid import Floats, check_one_run, compact
-from gradscope.report.figures.labels import STEP_TITLE, distinct, listed, log_scale, short, words
+from gradscope.report.figures.labels import STEP_TITLE, distinct, escaped, listed, log_scale, short
 from gradscope.report.figures.strip import finding_rows, step_row, strip_of
 from gradscope.report.figures.style import LEGEND_LINE, LINE_COLOURS, NEUTRAL, Spec, figure, run_styles
 from gradscope.report.values.decades import whole_decades
-from gradscope.schema import Column
 
 _LOG_FROM: Final = 100.0
 """From how many times the smallest loss on the largest one needs a log scale, to leave something to see of the rest."""
@@ -141,7 +140,7 @@ def _loss_title(tables: Iterable[pd.DataFrame], loss: str) -> str:
     """Return what ``loss`` is called: batches and epochs both have a column of that name."""
     if loss == "loss":
         return "batch loss" if any("baseline_loss" in table.columns for table in tables) else "epoch loss"
-    return "validation loss" if loss == "val_loss" else words(Column(loss, "", ""), None)
+    return "validation loss" if loss == "val_loss" else escaped(loss.replace("_", " "))
 
 
 def _first_not_finite(steps: Floats, values: Floats) -> int | None:

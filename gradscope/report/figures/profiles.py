@@ -19,7 +19,7 @@ from gradscope.errors import ArgumentError
 from gradscope.report.figures import zeros
 from gradscope.report.figures.axes import height_for, place_axis
 from gradscope.report.figures.grid import Grid, at_columns, compact, grid_of
-from gradscope.report.figures.labels import distinct, listed, number_format, short, value_axis, words
+from gradscope.report.figures.labels import distinct, escaped, listed, number_format, short, value_axis
 from gradscope.report.figures.style import DASHES, LEGEND_LINE, SYMBOLS, ZERO, Spec, figure, ordered_colours, run_styles
 from gradscope.schema import GRADIENTS
 
@@ -70,7 +70,7 @@ def gradient_profile(gradients: pd.DataFrame, steps: Iterable[int] | None = None
     Raises:
         ArgumentError: If the table is another, or holds several runs.
     """
-    return _statistic_profile(gradients, "rms", steps, "Gradient along the depth")
+    return _statistic_profile(gradients, "rms", steps)
 
 
 def backward_profile(activations: pd.DataFrame, steps: Iterable[int] | None = None) -> go.Figure:
@@ -83,7 +83,7 @@ def backward_profile(activations: pd.DataFrame, steps: Iterable[int] | None = No
     Raises:
         ArgumentError: If the table is another, or holds several runs.
     """
-    return _statistic_profile(activations, "backward_rms", steps, "Backward signal along the depth")
+    return _statistic_profile(activations, "backward_rms", steps)
 
 
 def profile_comparison(tables: Mapping[str, pd.DataFrame], statistic: str) -> go.Figure:
@@ -110,7 +110,7 @@ def profile_comparison(tables: Mapping[str, pd.DataFrame], statistic: str) -> go
     grid = _last_records([grid_of(table, statistic) for table in tables.values()])
     place = "layer, from input to output" if grid.table is GRADIENTS else "site, from input to output"
     labels, place_axis_spec = place_axis(grid.names, place)
-    name, value = words(grid.column, grid.table), f"%{{x:{number_format(grid.column)}}}"
+    name, value = escaped(grid.column.title), f"%{{x:{number_format(grid.column)}}}"
     runs = [f"{run}, step {step:,}" for run, step in zip(distinct(tables), grid.first.tolist(), strict=True)]
     traces: list[Spec] = []
     for index, (run, (colour, dash)) in enumerate(zip(tables, run_styles(len(tables)), strict=True)):
@@ -124,9 +124,9 @@ def profile_comparison(tables: Mapping[str, pd.DataFrame], statistic: str) -> go
         grid,
         columns,
         [*traces, *_zeros(grid, labels, name, runs)],
-        value_axis(grid.column, grid.table, zeros.limits_with_zeros(grid)),
+        value_axis(grid.column, zeros.limits_with_zeros(grid)),
         place_axis_spec,
-        f"{name[:1].upper()}{name[1:]} along the depth, at the last record",
+        f"{escaped(grid.column.heading)} along the depth, at the last record",
         [f"the last record of {run}" for run in tables],
     )
 
@@ -166,13 +166,13 @@ def _in_one_order(orders: Iterable[Sequence[str]]) -> list[str]:
     return names
 
 
-def _statistic_profile(table: pd.DataFrame, statistic: str, steps: Iterable[int] | None, title: str) -> go.Figure:
+def _statistic_profile(table: pd.DataFrame, statistic: str, steps: Iterable[int] | None) -> go.Figure:
     grid = grid_of(table, statistic)
     columns = _chosen(grid, steps)
     picked = at_columns(grid, columns)
     place = "layer, from input to output" if grid.table is GRADIENTS else "site, from input to output"
     labels, place_axis_spec = place_axis(grid.names, place)
-    name = words(grid.column, grid.table)
+    name = escaped(grid.column.title)
     traces: list[Spec] = []
     for column, (colour, dash, symbol) in zip(columns, _step_styles(len(columns)), strict=True):
         step = int(grid.first[column])
@@ -185,9 +185,9 @@ def _statistic_profile(table: pd.DataFrame, statistic: str, steps: Iterable[int]
         grid,
         columns,
         traces,
-        value_axis(grid.column, grid.table, zeros.limits_with_zeros(picked)),
+        value_axis(grid.column, zeros.limits_with_zeros(picked)),
         place_axis_spec,
-        title,
+        f"{escaped(grid.column.heading)} along the depth",
     )
 
 

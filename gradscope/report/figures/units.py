@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -16,13 +17,23 @@ from gradscope.report.figures.axes import height_for
 from gradscope.report.figures.grid import check_one_run
 from gradscope.report.figures.labels import STEP_TITLE, wrapped
 from gradscope.report.figures.style import Spec, figure
+from gradscope.schema import UNIT_STATES, UnitState, unit_state
 
 _MOST_ROWS: Final = 256
 _MOST_COLUMNS: Final = 300
 _NEVER: Final = -1
 
-ACTIVE, STUCK, DEAD = 0, 1, 2
-_STATES: Final = (("active", "#6B93AC"), ("stuck in one tail", "#E69F00"), ("dead", "#7B2D00"))
+UNIT_COLOURS: Final[Mapping[UnitState, str]] = {
+    "active": "#6B93AC",
+    "stuck": "#E69F00",
+    "dead": "#B5452C",
+    "confirmed": "#5A1800",
+}
+"""No two of like lightness, so that they are told apart without colours, too."""
+
+_STATES: Final = tuple(UNIT_STATES)
+_ACTIVE: Final = _STATES.index("active")
+_DEAD: Final = ("dead", "confirmed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +89,24 @@ def unit_map(units: pd.DataFrame, site: str, *, unit_count: int, last_step: int)
 
 def _changes(rows: pd.DataFrame, unit_count: int) -> list[_Change]:
     """Return what becomes of which unit when, in the order in which it was found out."""
-    names = ("step", "unit", "dead", "dead_since_step", "saturated_low_fraction", "saturated_high_fraction")
+    names = (
+        "step",
+        "unit",
+        "confirmed",
+        "dead",
+        "dead_since_step",
+        "saturated_low_fraction",
+        "saturated_high_fraction",
+    )
     columns: list[list[Any]] = [rows[name].to_numpy(np.float64, na_value=math.nan).tolist() for name in names]
     changes: list[_Change] = []
-    for step, unit, dead, since, low, high in zip(*columns, strict=True):
-        state = DEAD if dead == 1 else STUCK if max(low, high) == 1 else ACTIVE  # a NaN compares as False
-        begin = since if state == DEAD and math.isfinite(since) else step
+    for values in zip(*columns, strict=True):
+        row: dict[str, float] = dict(zip(names, values, strict=True))
+        state = unit_state(row)
+        step, unit, since = row["step"], row["unit"], row["dead_since_step"]
+        begin = since if state in _DEAD and math.isfinite(since) else step
         if 0 <= unit < unit_count:
-            changes.append(_Change(int(min(begin, step)), int(unit), state))
+            changes.append(_Change(int(min(begin, step)), int(unit), _STATES.index(state)))
     return changes
 
 
@@ -125,11 +146,11 @@ def _worst(states: NDArray[np.int8], since: NDArray[np.int32], size: int) -> tup
 def _cells(states: NDArray[np.int8], since: NDArray[np.int32], edges: NDArray[np.int64], size: int) -> list[Spec]:
     """Return one trace a state: a hover text can then say what the state is and since when."""
     traces: list[Spec] = []
-    for state, (name, colour) in enumerate(_STATES):
-        here = states == state
+    for state, kind in enumerate(_STATES):
+        name, here = UNIT_STATES[kind], states == state
         if not here.any():
             continue
-        text = f"{name} since step %{{customdata:,}}" if state != ACTIVE else name
+        text = f"{name} since step %{{customdata:,}}" if state != _ACTIVE else name
         traces.append(
             {
                 "type": "heatmap",
@@ -137,11 +158,11 @@ def _cells(states: NDArray[np.int8], since: NDArray[np.int32], edges: NDArray[np
                 "x": edges,
                 "y0": (size - 1) / 2,
                 "dy": size,
-                "colorscale": [[0, colour], [1, colour]],
+                "colorscale": [[0, UNIT_COLOURS[kind]], [1, UNIT_COLOURS[kind]]],
                 "showscale": False,
                 "hoverongaps": False,
                 "hovertemplate": f"unit %{{y:.0f}}<br>step %{{x:,}}<br>{text}<extra></extra>",
-                **({"customdata": since} if state != ACTIVE else {}),
+                **({"customdata": since} if state != _ACTIVE else {}),
             }
         )
     return traces
@@ -155,20 +176,20 @@ def _legend(states: NDArray[np.int8]) -> list[Spec]:
             "mode": "markers",
             "x": [None],
             "y": [None],
-            "name": name,
+            "name": UNIT_STATES[kind],
             "showlegend": True,
-            "marker": {"symbol": "square", "size": 12, "color": colour},
+            "marker": {"symbol": "square", "size": 12, "color": UNIT_COLOURS[kind]},
             "hoverinfo": "skip",
         }
-        for state, (name, colour) in enumerate(_STATES)
-        if state != STUCK or (states == STUCK).any()
+        for state, kind in enumerate(_STATES)
+        if kind in ("active", "dead") or (states == state).any()
     ]
 
 
 def _count(changes: list[_Change], unit_count: int) -> str:
     if not changes:
         return "No unit of this site was seen dead or stuck in a window of at least 5 batches and 256 samples."
-    at_end = {change.unit: change.state for change in changes}
-    dead, stuck = (sum(state == wanted for state in at_end.values()) for wanted in (DEAD, STUCK))
+    at_end = {change.unit: _STATES[change.state] for change in changes}.values()
+    dead, stuck = sum(state in _DEAD for state in at_end), sum(state == "stuck" for state in at_end)
     others = f", {stuck:,} stuck in one tail" if stuck else ""
     return f"At the end {dead:,} of {unit_count:,} units are dead{others}."

@@ -19,12 +19,20 @@ from gradscope.report.figures import common_limits, loss_comparison, profile_com
 from gradscope.report.figures.grid import grid_of
 from gradscope.report.page.figure_store import FigureStore, PageFigure, Panel, shown_panels
 from gradscope.report.page.figure_words import extremes, is_known
-from gradscope.report.page.panels import DEPTH, HEATMAP_COLUMNS, LAYERS, LOSS, table_to_draw
-from gradscope.report.page.statistics import STATISTICS, Statistic
+from gradscope.report.page.panels import (
+    DEPTH,
+    HEATMAP_COLUMNS,
+    LAYERS,
+    LOSS,
+    heatmap_reading,
+    is_worth_drawing,
+    table_to_draw,
+)
 from gradscope.report.values.comparison import Comparison, Side
 from gradscope.report.words.comparison import few_short
 from gradscope.report.words.names import shortened
 from gradscope.report.words.numbers import magnitude, number
+from gradscope.schema import GRADIENTS, HEADLINE, OVER_LAYERS, STATISTICS, Statistic
 
 if TYPE_CHECKING:
     from gradscope.store.read import Frames
@@ -32,14 +40,8 @@ if TYPE_CHECKING:
 MOST_RUNS: Final = 12
 """Runs that figures show: more lines than that nobody tells apart."""
 
-_ALWAYS: Final = (
-    "gradients.rms", "activations.backward_rms", "activations.saturated_fraction", "activations.dead_unit_fraction",
-    "gradients.update_to_weight_ratio", "activations.sample_std",
-)  # fmt: skip
-_PROFILES: Final = (
-    ("gradients", "rms", "Gradient"),
-    ("activations", "backward_rms", "Backward signal"),
-    ("activations", "sample_std", "Spread of the activations over samples"),
+_PROFILES: Final = tuple(
+    STATISTICS[key] for key in ("gradients.rms", "activations.backward_rms", "activations.sample_std")
 )
 _HEATMAP_ROOM: Final = 1_300_000  # characters, of the page's budget; cells that are exactly 0 take as much again
 _CELL: Final = 16 / 3  # characters of a 32-bit float in base64
@@ -61,7 +63,7 @@ class Drawn:
 
     def table(self, statistic: Statistic) -> pd.DataFrame:
         """Return the table that ``statistic`` is of."""
-        return self.gradients if statistic.table == "gradients" else self.activations
+        return self.gradients if statistic.table is GRADIENTS else self.activations
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ def pictures(comparison: Comparison, store: FigureStore, wanted: Collection[str]
         wanted: Keys of statistics that findings refer to, such as ``"activations.mean"``, to be shown with the usual.
     """
     sides, notes = shown_sides(comparison)
-    statistics = [statistic for statistic in STATISTICS if statistic.key in {*_ALWAYS, *wanted}]
+    statistics = [statistic for statistic in OVER_LAYERS if statistic in HEADLINE or statistic.key in wanted]
     drawn = [_drawn(side.name, side.load(), statistics) for side in sides if side.load is not None]
     lacking = [side.name for side in sides if side.load is None]
     if lacking:
@@ -172,7 +174,7 @@ def _drawn(name: str, frames: Frames, statistics: Sequence[Statistic]) -> Drawn:
         ("gradients", ("step", "layer", "variable", "role")),
     ):
         whole = table_to_draw(frames, table)
-        names = {statistic.name for statistic in statistics if statistic.table == table} | {"nonfinite_count"}
+        names = {each.column.name for each in statistics if each.table.name == table} | {"nonfinite_count"}
         columns = [column for column in whole.columns if column in keys or column in names]
         tables[table] = whole.loc[whole["step"].isin(steps), columns]
     return Drawn(name, frames.steps[["step", "loss", "baseline_loss"]], frames.epochs, **tables)
@@ -233,17 +235,17 @@ def _told(values: Mapping[str, float], text: Callable[[float], str]) -> str:
 
 
 def _profiles(drawn: Sequence[Drawn]) -> Iterator[PageFigure]:
-    for table, column, title in _PROFILES:
-        tables = {run.name: getattr(run, table) for run in drawn}
-        if not any(is_known(each, column) for each in tables.values()):
+    for statistic in _PROFILES:
+        tables, column = {run.name: run.table(statistic) for run in drawn}, statistic.column
+        if not any(is_known(each, column.name) for each in tables.values()):
             continue
         yield PageFigure(
-            f"depth/{table}.{column}",
-            title,
+            f"depth/{statistic.key}",
+            column.heading,
             "A line is a run at its last record, the thick one the reference, layers from the input at the top; where "
             "it leans, something fades or grows.",
-            _spans(tables, column),
-            lambda tables=tables, column=column: profile_comparison(tables, column),
+            _spans(tables, column.name),
+            lambda tables=tables, name=column.name: profile_comparison(tables, name),
         )
 
 
@@ -280,14 +282,14 @@ def _pair(drawn: Sequence[Drawn], statistics: Sequence[Statistic], store: Figure
     left_out: list[str] = []
     figures: dict[str, PageFigure] = {}
     for statistic in known:
-        limits = common_limits([run.table(statistic) for run in drawn if _has(run, statistic)], statistic.name)
+        limits = common_limits([run.table(statistic) for run in drawn if _has(run, statistic)], statistic.column.name)
         made = [_heatmap(index, run, statistic, limits, columns) for index, run in enumerate(drawn)]
         held = [figure.key if store.holds(figure) else "" for figure in made]
         if not held[0] or not any(held[1:]):
-            left_out.append(statistic.title)
+            left_out.append(statistic.column.heading)
             continue
         figures |= {figure.key: figure for figure in made if figure.key in held}
-        choices.append(PairChoice(statistic.key, statistic.title, held[0], tuple(held[1:])))
+        choices.append(PairChoice(statistic.key, statistic.column.heading, held[0], tuple(held[1:])))
     if not choices:
         return None
     return ShownPair(
@@ -300,20 +302,17 @@ def _pair(drawn: Sequence[Drawn], statistics: Sequence[Statistic], store: Figure
 
 
 def _has(run: Drawn, statistic: Statistic) -> bool:
-    table = run.table(statistic)
-    if statistic.name == "nonfinite_count" and statistic.name in table.columns:
-        return bool(table[statistic.name].gt(0).any())
-    return is_known(table, statistic.name)
+    return is_worth_drawing(run.table(statistic), statistic.column.name)
 
 
 def _heatmap(index: int, run: Drawn, statistic: Statistic, limits: tuple[float, float], columns: int) -> PageFigure:
-    table, name = run.table(statistic), statistic.name
+    table, column = run.table(statistic), statistic.column
     return PageFigure(
         f"heat/{index}/{statistic.key}",
-        f"{statistic.title}: {shortened(run.name, _NAME_CELLS)}",
-        statistic.reading if not index else "",
-        extremes(grid_of(table, name)) if _has(run, statistic) else "",
-        lambda: statistic_heatmap(table, name, limits=limits, most_columns=columns),
+        f"{column.heading}: {shortened(run.name, _NAME_CELLS)}",
+        heatmap_reading(column) if not index else "",
+        extremes(grid_of(table, column.name)) if _has(run, statistic) else "",
+        lambda: statistic_heatmap(table, column.name, limits=limits, most_columns=columns),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,7 +11,6 @@ from gradscope.report.values.comparison import STATISTICS, Change, Comparison, R
 from gradscope.report.values.configuration import Difference
 from gradscope.report.values.runs_table import RunRow, worst_first
 from gradscope.report.words.comparison import (
-    TITLES,
     change_text,
     few_short,
     lacks,
@@ -30,20 +29,6 @@ MOST_SIDES: Final = 4
 _MOST_COLUMNS: Final = 6
 _VALUE_CELLS: Final = 60
 _RUN_CELLS: Final = 32
-
-MEANINGS: Final[Mapping[str, str]] = {
-    "saturated_fraction": "Share of entries where the function has lost its slope; of ReLU the share below zero, of "
-    "which half is usual.",
-    "dead_unit_fraction": "Share of units that are 0 for every sample of a window, and so cannot learn.",
-    "gradient_rms": "Size of the gradient of the layer's kernel, a root mean square over its entries.",
-    "backward_rms": "Size of the gradient that arrives at the layer.",
-    "update_to_weight_ratio": "Size of an update over the size of the weights, median of the last 5 records.",
-    "sample_std": "How far the activations differ from sample to sample: near 0, all samples look alike to the layer.",
-    "connected": "Whether the loss depends on the layer's weights at all.",
-    "nonfinite_count": "Entries of activations and gradient that are NaN or infinite.",
-}
-"""What each statistic says, for whoever reads it for the first time."""
-
 
 # --- runs ---
 
@@ -217,7 +202,8 @@ def layer_tables(comparison: Comparison) -> list[LayerTable]:
     changes = {(change.statistic, change.site): change for change in comparison.changes}
     is_pair = len(comparison.others) == 1
     tables: list[LayerTable] = []
-    for statistic in STATISTICS:
+    for statistic, declared in STATISTICS.items():
+        column = declared.column
         group = [item for item in comparison.ranges if item.statistic == statistic]
         if not group:
             continue
@@ -237,8 +223,8 @@ def layer_tables(comparison: Comparison) -> list[LayerTable]:
         tables.append(
             LayerTable(
                 statistic,
-                TITLES[statistic],
-                MEANINGS[statistic],
+                column.title,
+                f"{column.meaning} {column.reading}".rstrip(),
                 tuple(Cell(shortened(title, _RUN_CELLS), is_number) for title, is_number in titles),
                 tuple(line(item) for item in group if item.extent >= 1),
                 tuple(line(item) for item in group if item.extent < 1),

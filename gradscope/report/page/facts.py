@@ -12,9 +12,10 @@ from gradscope.network import Network
 from gradscope.records import Costs
 from gradscope.report.page.rendering import moment
 from gradscope.report.values.flat_names import flat
+from gradscope.report.values.overhead import cost_parts
 from gradscope.report.values.summary import Summary
 from gradscope.report.words.names import printable, shortened
-from gradscope.report.words.numbers import metric, number, plural, seconds
+from gradscope.report.words.numbers import metric, number, plural, seconds, share
 from gradscope.report.words.summary import losses
 
 if TYPE_CHECKING:
@@ -71,16 +72,10 @@ def cost_rows(costs: Costs) -> list[CostRow]:
     """Return what each part of recording cost, and all of it; nothing where that is not known."""
     if costs.training_seconds <= 0 or not costs.record_count:
         return []
-    parts = {
-        "set-up, once": costs.setup_seconds,
-        "the first records": costs.early_seconds,
-        "one record an epoch": costs.epoch_seconds,
-        "all other records": costs.running_seconds,
-    }
-    parts["together"] = sum(parts.values())
+    parts = [(part.title, spent) for part, spent in cost_parts(costs)]
     return [
-        CostRow(name, seconds(spent), f"{100 * spent / costs.training_seconds:.2g}%" if spent else "0%")
-        for name, spent in parts.items()
+        CostRow(title, seconds(spent), share(spent / costs.training_seconds))
+        for title, spent in (*parts, ("together", sum(spent for _, spent in parts)))
     ]
 
 

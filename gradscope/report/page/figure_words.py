@@ -10,7 +10,7 @@ import pandas as pd
 
 from gradscope.report.figures.grid import Grid
 from gradscope.report.words.names import shortened
-from gradscope.report.words.numbers import magnitude, number, percentage
+from gradscope.report.words.numbers import in_words
 
 _NAME_CELLS: Final = 32
 
@@ -26,9 +26,8 @@ def extremes(grid: Grid, until: float = math.inf) -> str:
     if not known.size:
         return ""
     last = grid.numbers[:, known[-1]]
-    said = percentage if grid.column.unit == "fraction" else magnitude if grid.is_log else number
     low, high = int(np.nanargmin(last)), int(np.nanargmax(last))
-    lowest, highest = said(float(last[low])), said(float(last[high]))
+    lowest, highest = (in_words(float(last[at]), grid.column) for at in (low, high))
     names = [shortened(name, _NAME_CELLS) for name in grid.names]
     step = f"At step {int(grid.first[known[-1]]):,}"
     if lowest == highest:

@@ -17,8 +17,6 @@ from gradscope.report.figures.grid import grid_of
 from gradscope.report.page.figure_store import PageFigure
 from gradscope.report.page.figure_words import extremes, is_known
 from gradscope.report.page.panels import LAYERS, LOSS, heatmap_figures, profile_figures, table_to_draw, unit_map_figure
-from gradscope.report.page.statistics import STATISTICS
-from gradscope.report.words.names import printable
 from gradscope.report.words.numbers import number
 
 if TYPE_CHECKING:
@@ -43,7 +41,7 @@ def place_of(finding: Finding) -> tuple[str, str]:
         >>> place_of(Finding("theirs", "low", None, 0, 9, "", (), statistic="activations.mean"))
         ('figure-layers', 'activations.mean')
     """
-    if finding.statistic in {known.key for known in STATISTICS}:
+    if finding.statistic in {known.key for known in schema.OVER_LAYERS}:
         return LAYERS, finding.statistic
     return (LOSS, "loss") if finding.statistic == "steps.loss" else ("", "")
 
@@ -81,13 +79,12 @@ def _curves_of(frames: Frames, finding: Finding, table: str, statistic: str) -> 
     chosen = data if layers is None else data[data["layer"].isin(layers)]
     if not is_known(chosen, statistic):
         return None
-    titles = {known.key: known.title for known in STATISTICS}
-    title = titles.get(f"{table}.{statistic}", printable(statistic.replace("_", " ")))
+    grid = grid_of(chosen, statistic)
     return PageFigure(
         f"curves/{table}.{statistic}/{finding.key}",
-        f"{title}, over the training",
+        f"{grid.column.heading}, over the training",
         "A line is a layer that the finding names; the steps of the finding are marked.",
-        extremes(grid_of(chosen, statistic)),
+        extremes(grid),
         lambda: statistic_curves(data, statistic, layers=layers, findings=[finding]),
     )
 

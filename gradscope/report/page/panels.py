@@ -23,10 +23,10 @@ from gradscope.report.figures import (
 from gradscope.report.figures.grid import grid_of
 from gradscope.report.page.figure_store import PageFigure, Panel
 from gradscope.report.page.figure_words import extremes, is_known
-from gradscope.report.page.statistics import STATISTICS
 from gradscope.report.values.summary import Summary
 from gradscope.report.words.names import shortened
 from gradscope.report.words.summary import losses
+from gradscope.schema import OVER_LAYERS, Column
 
 if TYPE_CHECKING:
     from gradscope.store.read import Frames
@@ -89,19 +89,31 @@ def _loss(frames: Frames, findings: Sequence[Finding], summary: Summary) -> Iter
 
 def heatmap_figures(frames: Frames) -> Iterator[PageFigure]:
     """Yield layers × steps of every statistic that was measured."""
-    for statistic in STATISTICS:
-        table = table_to_draw(frames, statistic.table)
-        if not is_known(table, statistic.name):
-            continue
-        if statistic.name == "nonfinite_count" and not table[statistic.name].gt(0).any():
-            continue
-        yield PageFigure(
-            statistic.key,
-            statistic.title,
-            statistic.reading,
-            extremes(grid_of(table, statistic.name)),
-            lambda table=table, name=statistic.name: statistic_heatmap(table, name, most_columns=HEATMAP_COLUMNS),
-        )
+    for statistic in OVER_LAYERS:
+        table, column = table_to_draw(frames, statistic.table.name), statistic.column
+        if is_worth_drawing(table, column.name):
+            yield PageFigure(
+                statistic.key,
+                column.heading,
+                heatmap_reading(column),
+                extremes(grid_of(table, column.name)),
+                lambda table=table, name=column.name: statistic_heatmap(table, name, most_columns=HEATMAP_COLUMNS),
+            )
+
+
+def is_worth_drawing(table: pd.DataFrame, statistic: str) -> bool:
+    """Return whether ``table`` holds any number of ``statistic``; of a count, whether any is above 0."""
+    if statistic == "nonfinite_count" and statistic in table.columns:
+        return bool(table[statistic].gt(0).any())
+    return is_known(table, statistic)
+
+
+def heatmap_reading(column: Column) -> str:
+    """Return how a heatmap of layers × steps is read."""
+    return (
+        "A row is a layer, from the input at the top; time runs to the right; the brighter, the larger. "
+        f"{column.reading}"
+    )
 
 
 def table_to_draw(frames: Frames, name: str) -> pd.DataFrame:
@@ -123,22 +135,19 @@ def profile_figures(frames: Frames, steps: Sequence[int] | None, scope: str) -> 
     a, g = frames.activations, frames.gradients
     last = math.inf if steps is None else max(steps)
     reading = "A line is one recorded step, layers from the input at the top; where it leans, something fades or grows."
-    if is_known(a, "backward_rms"):
-        yield PageFigure(
-            f"backward/{scope}",
-            "Backward signal",
-            reading,
-            extremes(grid_of(a, "backward_rms"), last),
-            lambda: backward_profile(a, steps),
-        )
-    if is_known(g, "rms"):
-        yield PageFigure(
-            f"gradient/{scope}",
-            "Gradient",
-            reading,
-            extremes(grid_of(g, "rms"), last),
-            lambda: gradient_profile(g, steps),
-        )
+    for key, table, column, figure in (
+        ("backward", a, "backward_rms", backward_profile),
+        ("gradient", g, "rms", gradient_profile),
+    ):
+        if is_known(table, column):
+            grid = grid_of(table, column)
+            yield PageFigure(
+                f"{key}/{scope}",
+                grid.column.heading,
+                reading,
+                extremes(grid, last),
+                lambda table=table, figure=figure: figure(table, steps),
+            )
     if is_known(a, "mean"):
         yield PageFigure(
             f"activation/{scope}",

@@ -18,10 +18,11 @@ from gradscope.report.page.figure_store import FigureStore, Panel, shown_panels
 from gradscope.report.page.findings import marks_by_layer, shown_findings
 from gradscope.report.page.panels import cost_figure, panels
 from gradscope.report.page.rendering import SEVERITY_SYMBOLS, PageHead, rendered
-from gradscope.report.page.table import COLUMNS, table_rows
+from gradscope.report.page.table import table_rows
 from gradscope.report.values.findings import FLOOR
 from gradscope.report.values.summary import Summary, summarise
 from gradscope.report.words.findings import number_of, or_higher
+from gradscope.report.words.layer_columns import LAYER_COLUMNS
 from gradscope.report.words.names import printable
 from gradscope.report.words.summary import legend
 
@@ -77,7 +78,7 @@ def report_html(frames: Frames, findings: Sequence[Finding], *, name: str, now: 
         facts=facts(summary),
         rows=rows,
         longest_name=max((len(row.name) for row in rows), default=0),
-        columns=COLUMNS,
+        columns=[each.column for each in LAYER_COLUMNS],
         marks=marks_by_layer(groups),
         legend=legend(summary.rows),
         panels=[*main, *others],

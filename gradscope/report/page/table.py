@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,9 +13,10 @@ from markupsafe import Markup
 from gradscope.report.figures.grid import Grid, grid_of
 from gradscope.report.page.sparkline import Axis, log_axis, pooled, sparkline
 from gradscope.report.values.summary import SiteRow, Summary
+from gradscope.report.words.layer_columns import LAYER_COLUMNS, LayerColumn
 from gradscope.report.words.names import printable
-from gradscope.report.words.numbers import UNKNOWN, magnitude, percentage
-from gradscope.report.words.summary import dead, gradient, saturation, signal
+from gradscope.report.words.numbers import UNKNOWN, in_words
+from gradscope.schema import ACTIVATIONS
 
 if TYPE_CHECKING:
     from gradscope.store.read import Frames
@@ -39,7 +41,7 @@ class TableRow:
         name: Key of the site, or of a layer without one; as it is, to be shown as text.
         layer: Key of the layer, to find what was found of it.
         function: Name of the activation function.
-        cells: In the order of `COLUMNS`.
+        cells: In the order of `LAYER_COLUMNS`.
     """
 
     name: str
@@ -48,67 +50,38 @@ class TableRow:
     cells: tuple[Cell, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class TableColumn:
-    """One number of the table.
-
-    Attributes:
-        title: What stands above it.
-        table: The frame it is from: ``activations`` or ``gradients``.
-        statistic: The column of that frame.
-        text: What is shown for the last record.
-    """
-
-    title: str
-    table: str
-    statistic: str
-    text: Callable[[SiteRow], str]
-
-
-COLUMNS: Final = (
-    TableColumn("saturated", "activations", "saturated_fraction", saturation),
-    TableColumn("dead units", "activations", "dead_unit_fraction", dead),
-    TableColumn("gradient RMS", "gradients", "rms", lambda row: gradient(row, row.gradient_rms)),
-    TableColumn("backward signal", "activations", "backward_rms", signal),
-    TableColumn(
-        "update / weight", "gradients", "update_to_weight_ratio", lambda row: magnitude(row.update_to_weight_ratio)
-    ),
-)
-
-
 def table_rows(frames: Frames, summary: Summary) -> list[TableRow]:
     """Return one row a site, and one a layer that has weights and no site, in the order of the model."""
-    lines = [_lines(frames, column, summary.rows) for column in COLUMNS]
+    lines = [_lines(frames, column, summary.rows) for column in LAYER_COLUMNS]
     return [
         TableRow(
             name=printable(row.site),
             layer=row.layer,
             function=printable(row.activation) or UNKNOWN,
             cells=tuple(
-                Cell(column.text(row), line[at] if column.text(row) != UNKNOWN else Markup(""))
-                for column, line in zip(COLUMNS, lines, strict=True)
+                Cell(text, line[at] if text != UNKNOWN else Markup(""))
+                for text, line in zip((column.last(row) for column in LAYER_COLUMNS), lines, strict=True)
             ),
         )
         for at, row in enumerate(summary.rows)
     ]
 
 
-def _lines(frames: Frames, column: TableColumn, rows: Sequence[SiteRow]) -> list[Markup]:
+def _lines(frames: Frames, column: LayerColumn, rows: Sequence[SiteRow]) -> list[Markup]:
     """Return the spark line of each row."""
-    table = getattr(frames, column.table)
+    table = getattr(frames, column.statistic.table.name)
     if table.empty or len(rows) > MOST_LINES:
         return [Markup("")] * len(rows)
-    grid = grid_of(table, column.statistic)
-    axis, said = (log_axis(grid.numbers), magnitude) if grid.is_log else (Axis(0.0, 1.0), percentage)
+    grid = grid_of(table, column.column.name)
+    axis = log_axis(grid.numbers) if grid.is_log else Axis(0.0, 1.0)
+    said = partial(in_words, column=grid.column)
     course = dict(zip(grid.names, pooled(grid.numbers, extreme=grid.column.extreme), strict=True))
     unknown = np.full(1, np.nan)
-    return [
-        sparkline(course.get(key, unknown), axis, name=column.title, said=said) for key in _keys(grid, column, rows)
-    ]
+    return [sparkline(course.get(key, unknown), axis, name=column.column.short, said=said) for key in _keys(grid, rows)]
 
 
-def _keys(grid: Grid, column: TableColumn, rows: Sequence[SiteRow]) -> list[str]:
+def _keys(grid: Grid, rows: Sequence[SiteRow]) -> list[str]:
     """Return the name in ``grid`` that belongs to each row; ``""`` where the row shows no such number."""
-    if column.table == "activations":
+    if grid.table is ACTIVATIONS:
         return [row.site for row in rows]
     return [row.layer if row.variable else "" for row in rows]

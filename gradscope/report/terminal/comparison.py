@@ -21,7 +21,6 @@ from gradscope.report.values.configuration import Difference
 from gradscope.report.values.runs_table import Sweep, worst_first
 from gradscope.report.words.comparison import (
     KIND_WORDS,
-    TITLES,
     VALUE_CELLS,
     Lack,
     by_finding,
@@ -182,7 +181,7 @@ def _layers(comparison: Comparison, width: int, limit: int | None) -> list[Text]
         group = [item for item in ranges if item.statistic == statistic]
         if not group:
             continue
-        labels.append(TITLES[statistic])
+        labels.append(STATISTICS[statistic].column.short)
         rows.append(None)
         chosen = _largest(group, limit)
         labels += [f"  {printable(item.layer if item.layer == item.site else item.site)}" for item in chosen]
@@ -238,7 +237,7 @@ def _range_columns(comparison: Comparison, rows: Sequence[Range | None]) -> list
 def _legend(comparison: Comparison, rows: Sequence[Range | None], limit: int | None) -> list[str]:
     shown = [row for row in rows if row is not None]
     lines: list[str] = []
-    if len(comparison.others) == 1 and any(STATISTICS[row.statistic] == "magnitude" for row in shown):
+    if len(comparison.others) == 1 and any(STATISTICS[row.statistic].column.scale == "log" for row in shown):
         lines.append("x12: twelve times the reference's number; /12: a twelfth of it.")
     profiles = {row.site: row.profile for row in comparison.reference.summary.rows}
     of_saturated = [profiles.get(row.site) for row in shown if row.statistic == "saturated_fraction"]

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 
 from gradscope.network import Network
 from gradscope.records import FinalPass, NetworkChange, Record, Session, StepRecord
-from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS
+from gradscope.schema import ACTIVATIONS, GRADIENTS, STATISTICS, STEPS, Statistic
 
-Statistic: TypeAlias = Literal["saturation", "dead", "gradient", "backward", "update"]
+Measure: TypeAlias = Literal["saturation", "dead", "gradient", "backward", "update"]
 
 GROUPS: Final = 256
 """Groups that are kept; even, so that each two can become one."""
@@ -26,33 +26,16 @@ NOT_FINITE: Final = np.inf
 """What stands for a record with NaN or infinite entries: no value is larger, so that its group shows it."""
 
 
-@dataclass(frozen=True, slots=True)
-class Measure:
-    """One statistic that is kept.
-
-    Attributes:
-        title: What it is called over a strip.
-        column: Its column in the table.
-        of_gradients: Whether it has one row a variable; else one a site.
-        is_fraction: Whether it is a share in [0, 1]; else a size, which is compared by its power of ten.
-        needs_backward: Whether a step that mixed precision skips has no such number.
-    """
-
-    title: str
-    column: str
-    of_gradients: bool = False
-    is_fraction: bool = False
-    needs_backward: bool = True
-
-
-MEASURES: Final[dict[Statistic, Measure]] = {
-    "saturation": Measure("saturated", "saturated_fraction", is_fraction=True, needs_backward=False),
-    "dead": Measure("dead units", "dead_unit_fraction", is_fraction=True, needs_backward=False),
-    "gradient": Measure("gradient RMS", "rms", of_gradients=True),
-    "backward": Measure("backward signal", "backward_rms"),
-    "update": Measure("update / weight", "update_to_weight_ratio", of_gradients=True),
+MEASURES: Final[dict[Measure, Statistic]] = {
+    "saturation": STATISTICS["activations.saturated_fraction"],
+    "dead": STATISTICS["activations.dead_unit_fraction"],
+    "gradient": STATISTICS["gradients.rms"],
+    "backward": STATISTICS["activations.backward_rms"],
+    "update": STATISTICS["gradients.update_to_weight_ratio"],
 }
 """What can be shown over time, by the word that asks for it."""
+
+_FORWARD: Final = ("saturation", "dead")  # known of a step that mixed precision skips, too
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +69,9 @@ class History:
     """
 
     def __init__(self) -> None:
-        self._places: dict[bool, dict[str, int]] = {False: {}, True: {}}
-        self._rows: dict[bool, NDArray[np.intp]] = {of: np.zeros(0, np.intp) for of in (False, True)}
-        self._values: dict[Statistic, NDArray[np.float32]] = {name: _unknown(0) for name in MEASURES}
+        self._places: dict[str, dict[str, int]] = {table.name: {} for table in (ACTIVATIONS, GRADIENTS)}
+        self._rows: dict[str, NDArray[np.intp]] = {table: np.zeros(0, np.intp) for table in self._places}
+        self._values: dict[Measure, NDArray[np.float32]] = {name: _unknown(0) for name in MEASURES}
         self._first: list[int] = []
         self._last: list[int] = []
         self._count = 0  # records in the last group
@@ -109,21 +92,21 @@ class History:
             case _:
                 pass
 
-    def grid(self, statistic: Statistic, names: list[str], width: int) -> Grid:
-        """Return ``statistic`` over the steps, in at most ``width`` cells.
+    def grid(self, measure: Measure, names: list[str], width: int) -> Grid:
+        """Return ``measure`` over the steps, in at most ``width`` cells.
 
         Args:
-            statistic: What to show.
+            measure: What to show.
             names: Keys of sites, or paths of variables for what is known of variables; one that is not known, such as
                 ``""``, has a row of NaN.
             width: Most cells.
         """
-        places = self._places[MEASURES[statistic].of_gradients]
+        places = self._places[MEASURES[measure].table.name]
         used = len(self._first)
         values = np.full((len(names), used), np.nan, np.float32)
         for row, name in enumerate(names):
             if name in places:
-                values[row] = self._values[statistic][places[name], :used]
+                values[row] = self._values[measure][places[name], :used]
         groups = max(1, -(-used // max(1, width)))
         cells = -(-used // groups)
         padded = np.full((len(names), cells * groups), np.nan, np.float32)
@@ -137,14 +120,17 @@ class History:
 
     def _place(self, network: Network) -> None:
         """Give each site and variable a row of its own; those that are known keep theirs."""
-        names = {False: [site.key for site in network.sites], True: [variable.path for variable in network.variables]}
-        for of_gradients, places in self._places.items():
-            for name in names[of_gradients]:
+        names = {
+            ACTIVATIONS.name: [site.key for site in network.sites],
+            GRADIENTS.name: [variable.path for variable in network.variables],
+        }
+        for table, places in self._places.items():
+            for name in names[table]:
                 places.setdefault(name, len(places))
-            self._rows[of_gradients] = np.array([places[name] for name in names[of_gradients]], np.intp)
-        for name, measure in MEASURES.items():
-            missing = len(self._places[measure.of_gradients]) - len(self._values[name])
-            self._values[name] = np.concatenate([self._values[name], _unknown(missing)])
+            self._rows[table] = np.array([places[name] for name in names[table]], np.intp)
+        for measure, statistic in MEASURES.items():
+            missing = len(self._places[statistic.table.name]) - len(self._values[measure])
+            self._values[measure] = np.concatenate([self._values[measure], _unknown(missing)])
 
     def _open_group(self, step: int) -> None:
         """Make the record of ``step`` part of the last group, or of a new one."""
@@ -168,16 +154,16 @@ class History:
 
     def _add(self, record: StepRecord) -> None:
         is_skipped = record.steps is not None and record.steps[STEPS.statistic_names.index("skipped")] == 1
-        for name, measure in MEASURES.items():
-            if not (is_skipped and measure.needs_backward):
-                self._keep(name, record.gradients if measure.of_gradients else record.activations)
+        for measure, statistic in MEASURES.items():
+            if not is_skipped or measure in _FORWARD:
+                self._keep(measure, record.gradients if statistic.table is GRADIENTS else record.activations)
 
-    def _keep(self, statistic: Statistic, array: NDArray[np.float32] | None) -> None:
+    def _keep(self, measure: Measure, array: NDArray[np.float32] | None) -> None:
         """Take the numbers of ``array`` into the last group."""
-        measure = MEASURES[statistic]
-        rows, kept, group = self._rows[measure.of_gradients], self._values[statistic], len(self._first) - 1
+        statistic, kept, group = MEASURES[measure], self._values[measure], len(self._first) - 1
+        rows = self._rows[statistic.table.name]
         if array is not None and len(array) == len(rows):
-            kept[rows, group] = np.fmax(kept[rows, group], _numbers(array, measure))
+            kept[rows, group] = np.fmax(kept[rows, group], _numbers(array, statistic))
 
     def _void(self, start: int) -> None:
         """Forget every group that holds a record at or after ``start``."""
@@ -194,8 +180,8 @@ def _unknown(rows: int, groups: int = GROUPS) -> NDArray[np.float32]:
     return np.full((rows, groups), np.nan, np.float32)
 
 
-def _numbers(array: NDArray[Any], measure: Measure) -> NDArray[np.float32]:
-    columns = (GRADIENTS if measure.of_gradients else ACTIVATIONS).statistic_names
-    values = array[:, columns.index(measure.column)]
+def _numbers(array: NDArray[Any], statistic: Statistic) -> NDArray[np.float32]:
+    columns = statistic.table.statistic_names
+    values = array[:, columns.index(statistic.column.name)]
     broken = array[:, columns.index("nonfinite_count")] > 0
     return np.where(broken | np.isinf(values), NOT_FINITE, values).astype(np.float32)

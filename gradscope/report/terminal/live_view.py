@@ -15,18 +15,20 @@ from rich.text import Text
 from gradscope.diagnose.finding import Finding, at_least
 from gradscope.records import Costs
 from gradscope.report.terminal.heat_strip import BLOCKS, FRACTIONS, Glyphs, legend, log_scale, marks, strip
-from gradscope.report.terminal.history import MEASURES, Grid, History, Statistic
+from gradscope.report.terminal.history import MEASURES, Grid, History, Measure
 from gradscope.report.terminal.printing import WIDTH, wrapped
-from gradscope.report.terminal.summary import names_column
+from gradscope.report.terminal.summary import names_column, two_lines
 from gradscope.report.terminal.table import GAP, Column, table_lines, total_width
 from gradscope.report.values.findings import FLOOR, grouped
 from gradscope.report.values.overhead import overhead
 from gradscope.report.values.summary import SiteRow, Summary
 from gradscope.report.words.findings import number_of, or_higher, sentence, title
+from gradscope.report.words.layer_columns import LAYER_COLUMNS
 from gradscope.report.words.names import printable
-from gradscope.report.words.numbers import magnitude, seconds
-from gradscope.report.words.summary import dead, gradient, heading, more_findings, saturation, signal
+from gradscope.report.words.numbers import seconds
+from gradscope.report.words.summary import heading, more_findings
 from gradscope.report.words.summary import legend as meaning_of_marks
+from gradscope.schema import GRADIENTS
 
 Phase: TypeAlias = Literal["waiting", "running", "ended"]
 """No record is there yet; the training runs, as far as its records tell; its last record says that it ended."""
@@ -65,7 +67,7 @@ class Watched:
 
 def live_view(
     watched: Watched,
-    statistic: Statistic,
+    measure: Measure,
     *,
     width: int = WIDTH,
     height: int | None = None,
@@ -76,7 +78,7 @@ def live_view(
 
     Args:
         watched: What is known of the training.
-        statistic: What the strips show.
+        measure: What the strips show.
         width: Columns of the terminal.
         height: Its lines; None for as many as there is to say.
         glyphs: Characters of the strips.
@@ -91,7 +93,7 @@ def live_view(
         summary = watched.summary
         top += [*gap, *_findings(summary, max(3, room // 4)), *gap]
         left = room - len(top) - len(bottom)
-        top += _layers(summary, watched.history, statistic, width, left, glyphs)
+        top += _layers(summary, watched.history, measure, width, left, glyphs)
         meanings = wrapped(meaning_of_marks(summary.rows), width, "dim")
         top += meanings if len(top) + len(bottom) + len(meanings) < room else []
     lines = [*top, *([Text()] if bottom and height is None else []), *bottom]
@@ -189,9 +191,7 @@ def _findings(summary: Summary, room: int) -> list[Text]:
 # --- a line a layer ---
 
 
-def _layers(
-    summary: Summary, history: History, statistic: Statistic, width: int, room: int, glyphs: Glyphs
-) -> list[Text]:
+def _layers(summary: Summary, history: History, measure: Measure, width: int, room: int, glyphs: Glyphs) -> list[Text]:
     rows = summary.rows
     around = 5  # two lines of header, the rule under them, the axis, what a character is
     chosen = chosen_rows(rows, summary.findings, max(_LEAST_ROWS, room - around))
@@ -201,14 +201,15 @@ def _layers(
         said = f"… {len(chosen)} of {len(rows):,} layers: those with findings first, others evenly over the depth …"
         notes = [Text(said, "dim")]
     rows = [rows[index] for index in chosen]
-    header, body = table_lines(_columns(rows, statistic, width))
+    header, body = table_lines(_columns(rows, measure, width))
     column = max(line.cell_len for line in header) + GAP
-    grid = history.grid(statistic, [_key(row, statistic) for row in rows], max(1, width - column))
-    is_fraction = MEASURES[statistic].is_fraction
-    scale = FRACTIONS if is_fraction else log_scale(grid.values)
+    statistic = MEASURES[measure]
+    names = [row.variable if statistic.table is GRADIENTS else row.site for row in rows]
+    grid = history.grid(measure, names, max(1, width - column))
+    scale = FRACTIONS if statistic.column.is_fraction else log_scale(grid.values)
     strips = [strip(values, scale, glyphs) for values in grid.values]
     above = [
-        Text(f"{MEASURES[statistic].title} over time", "bold"),
+        Text(f"{statistic.column.short} over time", "bold"),
         legend(scale, glyphs),
         Text("─" * grid.values.shape[1], "dim"),
     ]
@@ -219,22 +220,20 @@ def _layers(
     return [*lines, axis, *([Text(said, "dim")] if said else []), *notes]
 
 
-def _columns(rows: Sequence[SiteRow], statistic: Statistic, width: int) -> list[Column]:
+def _columns(rows: Sequence[SiteRow], measure: Measure, width: int) -> list[Column]:
     """Return the names and as many columns as leave a strip its width; the one that the strip shows stays longest."""
-    numbers: dict[Statistic, Column] = {
-        "saturation": Column(("", "saturated"), [saturation(row) for row in rows]),
-        "dead": Column(("dead", "units"), [dead(row) for row in rows]),
-        "gradient": Column(("gradient", "RMS"), [gradient(row, row.gradient_rms) for row in rows]),
-        "backward": Column(("backward", "signal"), [signal(row) for row in rows]),
-        "update": Column(("update /", "weight"), [magnitude(row.update_to_weight_ratio) for row in rows]),
+    shown = {each.statistic: each for each in LAYER_COLUMNS}
+    numbers = {
+        each: Column(two_lines(statistic.column.short), [shown[statistic].last(row) for row in rows])
+        for each, statistic in MEASURES.items()
     }
     names = names_column((row.site for row in rows), max(_LEAST_NAME, width // 4))
     names = Column(("", *names.header), names.cells, "left")
     least = max(_LEAST_STRIP, 3 * width // 8)
-    for dropped in ("update", "backward", "dead", "saturation", "gradient", statistic):
+    for dropped in ("update", "backward", "dead", "saturation", "gradient", measure):
         if total_width([names, *numbers.values()]) + GAP + least <= width:
             break
-        if dropped != statistic or len(numbers) == 1:
+        if dropped != measure or len(numbers) == 1:
             del numbers[dropped]
     return [names, *numbers.values()]
 
@@ -256,10 +255,6 @@ def chosen_rows(rows: Sequence[SiteRow], findings: Iterable[Finding], count: int
     free = count - len(chosen)
     chosen |= {others[place * (len(others) - 1) // max(1, free - 1)] for place in range(free)}
     return sorted(chosen)
-
-
-def _key(row: SiteRow, statistic: Statistic) -> str:
-    return row.variable if MEASURES[statistic].of_gradients else row.site
 
 
 def _beside(line: Text, column: int, other: Text) -> Text:

@@ -13,16 +13,15 @@ from gradscope.report.terminal.summary import names_column
 from gradscope.report.terminal.table import GAP, Column, table_lines, total_width
 from gradscope.report.values.overhead import recording_seconds
 from gradscope.report.values.summary import SiteRow, Summary
+from gradscope.report.words.layer_columns import DEAD, GRADIENT, SATURATED
 from gradscope.report.words.names import printable, shortened
 from gradscope.report.words.numbers import UNKNOWN, metric, seconds
-from gradscope.report.words.summary import dead, gradient, legend, losses, saturation
+from gradscope.report.words.summary import legend, losses
 
 _TITLE_CELLS: Final = 7
-_STATISTICS: Final[dict[str, Callable[[SiteRow], str]]] = {
+_COLUMNS: Final[dict[str, Callable[[SiteRow], str]]] = {
     "function": lambda row: shortened(row.activation or UNKNOWN, _TITLE_CELLS),
-    "saturated": saturation,
-    "dead units": dead,
-    "gradient RMS": lambda row: gradient(row, row.gradient_rms),
+    **{each.column.short: each.last for each in (SATURATED, DEAD, GRADIENT)},
 }
 
 
@@ -50,7 +49,7 @@ def paired_table(left: Summary, right: Summary, titles: tuple[str, str], *, widt
             "left" if group == "function" else "right",
             group=group,
         )
-        for group, text in _STATISTICS.items()
+        for group, text in _COLUMNS.items()
         for title, side in zip(titles, sides, strict=True)
     ]
     header, body = table_lines([names_column(sites, width - total_width(columns) - GAP), *columns])

@@ -17,19 +17,10 @@ from gradscope.report.terminal.findings import overview_lines
 from gradscope.report.terminal.printing import WIDTH, print_text, wrapped
 from gradscope.report.terminal.table import GAP, Column, table_lines, total_width
 from gradscope.report.values.summary import SiteRow, Summary
+from gradscope.report.words.layer_columns import LAYER_COLUMNS
 from gradscope.report.words.names import shortened
-from gradscope.report.words.numbers import magnitude
-from gradscope.report.words.summary import (
-    can_die,
-    dead,
-    footing,
-    gradient,
-    heading,
-    legend,
-    more_findings,
-    saturation,
-    signal,
-)
+from gradscope.report.words.numbers import UNKNOWN
+from gradscope.report.words.summary import footing, heading, legend, more_findings
 
 ROW_LIMIT: Final = 60
 """Rows shown in a terminal before the middle of a deep network is left out."""
@@ -79,35 +70,33 @@ def summary_text(summary: Summary, *, width: int = WIDTH, row_limit: int | None 
 
 
 def _columns(rows: Sequence[SiteRow], width: int) -> list[Column]:
-    numbers = [
-        Column(("", "function"), [shortened(row.activation or "–", _FUNCTION_CELLS) for row in rows], "left"),
-        Column(("", "saturated"), [saturation(row) for row in rows], strong=_most(rows, _judged_saturation)),
-        Column(("dead", "units"), [dead(row) for row in rows], strong=_most(rows, _most_dead)),
-        Column(("", "first"), [gradient(row, row.first_gradient_rms) for row in rows], group="gradient RMS"),
-        Column(
-            ("", "last"),
-            [gradient(row, row.gradient_rms) for row in rows],
-            strong=_most(rows, lambda row: -row.gradient_rms),
-            group="gradient RMS",
-        ),
-        Column(("backward", "signal"), [signal(row) for row in rows], strong=_most(rows, lambda r: -r.backward_rms)),
-        Column(("update /", "weight"), [magnitude(row.update_to_weight_ratio) for row in rows]),
-    ]
+    functions = [shortened(row.activation or UNKNOWN, _FUNCTION_CELLS) for row in rows]
+    numbers = [Column(("", "function"), functions, "left")]
+    for each in LAYER_COLUMNS:
+        last, strong = [each.last(row) for row in rows], _most(rows, each.judged)
+        if each.first is None:
+            numbers.append(Column(two_lines(each.column.short), last, strong=strong))
+        else:
+            first = [each.first(row) for row in rows]
+            numbers.append(Column(("", "first"), first, group=each.column.short))
+            numbers.append(Column(("", "last"), last, strong=strong, group=each.column.short))
     return [names_column([row.site for row in rows], width - total_width(numbers) - GAP), *numbers]
+
+
+def two_lines(title: str) -> tuple[str, str]:
+    """Return the last word of a title, and what stands above it.
+
+    Example:
+        >>> two_lines("update / weight"), two_lines("saturated")
+        (('update /', 'weight'), ('', 'saturated'))
+    """
+    above, _, word = title.rpartition(" ")
+    return above, word
 
 
 def names_column(names: Iterable[str], width: int) -> Column:
     """Return the column of layers' names, each shortened in its middle to at most ``width`` cells."""
     return Column(("layer",), [shortened(name, max(_LEAST_NAME, width)) for name in names], "left")
-
-
-def _judged_saturation(row: SiteRow) -> float:
-    bounded = row.profile is not None and row.profile.bounded
-    return (row.saturated_fraction or math.nan) if bounded else math.nan
-
-
-def _most_dead(row: SiteRow) -> float:
-    return (row.dead_unit_fraction or math.nan) if can_die(row) else math.nan
 
 
 def _most(rows: Sequence[SiteRow], value: Callable[[SiteRow], float]) -> frozenset[int]:

@@ -17,12 +17,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, TypeAlias, get_
 
 import pandas as pd
 
+from gradscope import schema
 from gradscope.diagnose.finding import SEVERITIES, Finding, Severity, rank
 from gradscope.network import Network
 from gradscope.report.values.configuration import Difference, Settings
 from gradscope.report.values.runs_table import RunRow, Sweep
 from gradscope.report.values.shown import Shown, rendered
 from gradscope.report.values.summary import NAN, Summary
+from gradscope.schema import Statistic
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -35,18 +37,14 @@ Kind: TypeAlias = Literal["gained", "worse", "lost", "milder"]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 """In the order in which they are shown: what is worse than in the reference comes first."""
 
-Scale: TypeAlias = Literal["fraction", "magnitude", "count"]
-"""How a statistic is compared: by its difference, by its ratio, or by whether it is zero."""
-
-STATISTICS: Final[Mapping[str, Scale]] = {
-    "saturated_fraction": "fraction",
-    "dead_unit_fraction": "fraction",
-    "gradient_rms": "magnitude",
-    "backward_rms": "magnitude",
-    "update_to_weight_ratio": "magnitude",
-    "sample_std": "magnitude",
-    "connected": "count",
-    "nonfinite_count": "count",
+STATISTICS: Final[Mapping[str, Statistic]] = {
+    **{name: schema.STATISTICS[f"activations.{name}"] for name in ("saturated_fraction", "dead_unit_fraction")},
+    "gradient_rms": schema.STATISTICS["gradients.rms"],
+    "backward_rms": schema.STATISTICS["activations.backward_rms"],
+    "update_to_weight_ratio": schema.STATISTICS["gradients.update_to_weight_ratio"],
+    "sample_std": schema.STATISTICS["activations.sample_std"],
+    "connected": schema.STATISTICS["gradients.connected"],
+    "nonfinite_count": schema.STATISTICS["activations.nonfinite_count"],
 }
 """What is compared of a layer: columns of `SiteRow`, and the spread of its activations over samples."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from gradscope.diagnose.finding import Finding, rank
 from gradscope.errors import ArgumentError, MissingTableError
@@ -18,18 +18,16 @@ from gradscope.report.values.comparison import (
     Change,
     Comparison,
     FindingChange,
-    Scale,
     Side,
     Unmatched,
 )
 from gradscope.report.values.configuration import differences, settings_of
 from gradscope.report.values.runs_table import RunRow
 from gradscope.report.values.summary import NAN, SiteRow, Summary
+from gradscope.schema import GRADIENTS, Column
 
 if TYPE_CHECKING:
     from gradscope.store.read import Frames
-
-_OF_VARIABLE: Final = ("gradient_rms", "update_to_weight_ratio", "connected")
 
 
 def side_of(frames: Frames, summary: Summary, row: RunRow) -> Side:
@@ -144,12 +142,13 @@ def _changes(reference: Side, side: Side, ratio: float, difference: float) -> It
     sites = {row.site: row for row in side.summary.rows}
     weighted = {row.layer: row for row in side.summary.rows if row.variable}
     for row in reference.summary.rows:
-        for statistic, scale in STATISTICS.items():
-            other = weighted.get(row.layer) if statistic in _OF_VARIABLE else sites.get(row.site)
-            if other is None or (statistic in _OF_VARIABLE and not row.variable):
+        for statistic, declared in STATISTICS.items():
+            is_of_weights = declared.table is GRADIENTS
+            other = weighted.get(row.layer) if is_of_weights else sites.get(row.site)
+            if other is None or (is_of_weights and not row.variable):
                 continue
             before, value = _value(reference, row, statistic), _value(side, other, statistic)
-            extent = _extent(scale, value, before, ratio, difference)
+            extent = _extent(declared.column, value, before, ratio, difference)
             if statistic == "saturated_fraction" and not _same_tails(row, other):
                 extent = NAN
             yield Change(side.name, row.layer, row.site, statistic, value, before, extent)
@@ -167,21 +166,21 @@ def _same_tails(row: SiteRow, other: SiteRow) -> bool:
     return row.profile is None or other.profile is None or row.profile.bounded == other.profile.bounded
 
 
-def _extent(scale: Scale, value: float, reference: float, ratio: float, difference: float) -> float:
-    """Return how many times the smallest notable difference lies between two values."""
+def _extent(column: Column, value: float, reference: float, ratio: float, difference: float) -> float:
+    """Return how many times the smallest notable difference lies between two values.
+
+    Shares are compared by their difference, sizes by their ratio, and counts by whether they are zero.
+    """
     if math.isnan(value) or math.isnan(reference):
         return NAN
     if value == reference:
         return 0.0
-    match scale:
-        case "fraction":
-            return round(abs(value - reference), 9) / difference  # 0.3 - 0.2 is less than 0.1 by rounding
-        case "magnitude":
-            if not (0 < value < math.inf and 0 < reference < math.inf):
-                return math.inf
-            return abs(math.log(value / reference)) / math.log(ratio)
-        case "count":
-            return math.inf if bool(value) != bool(reference) else 0.0
+    if column.is_fraction:
+        return round(abs(value - reference), 9) / difference  # 0.3 - 0.2 is less than 0.1 by rounding
+    if column.scale == "log":
+        is_known = 0 < value < math.inf and 0 < reference < math.inf
+        return abs(math.log(value / reference)) / math.log(ratio) if is_known else math.inf
+    return math.inf if bool(value) != bool(reference) else 0.0
 
 
 # --- what only one of two runs has ---

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 from gradscope.records import Costs
 from gradscope.report.values.summary import NAN
+from gradscope.schema import COSTS, Column
 
 
 def recording_seconds(costs: Costs) -> float:
     """Return the seconds that recording took, set-up left out, which is paid once however long a training is."""
     return costs.early_seconds + costs.epoch_seconds + costs.running_seconds
+
+
+def cost_parts(costs: Costs) -> list[tuple[Column, float]]:
+    """Return each part of what recording cost, as the schema names it, with its seconds."""
+    return [(part, getattr(costs, part.name)) for part in COSTS]
 
 
 def overhead(costs: Costs) -> float:

@@ -13,19 +13,7 @@ from gradscope.report.values.comparison import KINDS, STATISTICS, Change, Compar
 from gradscope.report.values.configuration import Difference
 from gradscope.report.words.findings import NAME_CELLS, number_of
 from gradscope.report.words.names import printable, shortened
-from gradscope.report.words.numbers import UNKNOWN, magnitude, percentage
-
-TITLES: Final = {
-    "saturated_fraction": "saturated",
-    "dead_unit_fraction": "dead units",
-    "gradient_rms": "gradient RMS",
-    "backward_rms": "backward signal",
-    "update_to_weight_ratio": "update / weight",
-    "sample_std": "activation spread",
-    "connected": "gradient",
-    "nonfinite_count": "NaN or infinite",
-}
-"""What each statistic is called where a person reads it."""
+from gradscope.report.words.numbers import UNKNOWN, in_words, magnitude
 
 KIND_WORDS: Final[Mapping[Kind, str]] = {
     "gained": "gained",
@@ -128,26 +116,17 @@ def setting_value(value: Any, cells: int = VALUE_CELLS) -> str:  # Any: a JSON v
 
 def number_text(statistic: str, value: float) -> str:
     """Return a number of a layer."""
-    match STATISTICS[statistic]:
-        case "fraction":
-            return percentage(value)
-        case "magnitude":
-            return magnitude(value)
-        case "count" if statistic == "connected":
-            return "yes" if value else "cut"
-        case "count":
-            return f"{value:,.0f}"
+    return in_words(value, STATISTICS[statistic].column)
 
 
 def change_text(change: Change) -> str:
     """Return how far the run is from the reference: points of a share, or how many times more or less."""
-    match STATISTICS[change.statistic]:
-        case "fraction":
-            return f"{100 * change.difference:+.0f} points"
-        case "magnitude" if 0 < change.ratio < math.inf:
-            return f"x{_factor(change.ratio)}" if change.ratio >= 1 else f"/{_factor(1 / change.ratio)}"
-        case _:
-            return ""
+    column = STATISTICS[change.statistic].column
+    if column.is_fraction:
+        return f"{100 * change.difference:+.0f} points"
+    if column.scale == "log" and 0 < change.ratio < math.inf:
+        return f"x{_factor(change.ratio)}" if change.ratio >= 1 else f"/{_factor(1 / change.ratio)}"
+    return ""
 
 
 def points(difference: float) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import Final
 
+from gradscope.schema import Column
+
 UNKNOWN: Final = "–"
 
 
@@ -73,6 +75,24 @@ def number(value: float) -> str:
         ('2.300', '0.1235', '1.235e+05', 'NaN')
     """
     return "NaN" if math.isnan(value) else f"{value:#.4g}".rstrip(".")
+
+
+def in_words(value: float, column: Column) -> str:
+    """Return a value of ``column``: a share in percents, a size by its power of ten, a count whole.
+
+    Example:
+        >>> from gradscope.schema import STATISTICS
+        >>> keys = "activations.dead_unit_fraction", "gradients.rms", "gradients.connected", "activations.mean"
+        >>> [in_words(1.0, STATISTICS[key].column) for key in keys]
+        ['100%', '1.0e0', 'yes', '1.000']
+    """
+    if column.is_fraction:
+        return percentage(value)
+    if column.scale == "log":
+        return magnitude(value)
+    if column.unit == "0/1":
+        return "yes" if value else "no"
+    return f"{value:,.0f}" if column.unit else number(value)
 
 
 def metric(name: str, value: float) -> str:

@@ -9,6 +9,7 @@ from typing import Final
 from gradscope.nearest import few
 from gradscope.network import NotMeasured
 from gradscope.records import Costs
+from gradscope.report.values.overhead import cost_parts
 from gradscope.report.values.summary import SiteRow, Summary
 from gradscope.report.words.names import printable, quoted, shortened
 from gradscope.report.words.numbers import UNKNOWN, magnitude, metric, number, percentage, plural, seconds, share
@@ -111,13 +112,7 @@ def footing(summary: Summary) -> list[str]:
 
 
 def _cost(costs: Costs) -> str:
-    parts = {
-        "set-up": costs.setup_seconds,
-        "early records": costs.early_seconds,
-        "one an epoch": costs.epoch_seconds,
-        "all others": costs.running_seconds,
-    }
-    shares = ", ".join(f"{name} {share(part / costs.training_seconds)}" for name, part in parts.items())
+    shares = ", ".join(f"{part.title} {share(spent / costs.training_seconds)}" for part, spent in cost_parts(costs))
     return f"Recording cost, as a share of {seconds(costs.training_seconds)} of training: {shares}."
 
 

@@ -105,17 +105,17 @@ def test_the_statistic_is_switched_for_both_and_the_run_for_one(opened: Open) ->
     page = opened(three())
     page.bring_into_view("figure-pair")
     page.wait_for(DRAWN, "figure-other")
-    assert page.script(TITLE, "figure-other") == "Size of the gradient: dying"
-    Select(page.driver.find_element(By.ID, "pair-statistic")).select_by_visible_text("Saturation")
-    page.wait_for("return document.querySelector('.announcement').textContent === 'Saturation is shown.'")
-    assert page.script(TITLE, "figure-reference") == "Saturation: healthy"
-    assert page.script(TITLE, "figure-other") == "Saturation: dying"
+    assert page.script(TITLE, "figure-other") == "Saturated entries: dying"
+    Select(page.driver.find_element(By.ID, "pair-statistic")).select_by_visible_text("Dead units")
+    page.wait_for("return document.querySelector('.announcement').textContent === 'Dead units is shown.'")
+    assert page.script(TITLE, "figure-reference") == "Dead units: healthy"
+    assert page.script(TITLE, "figure-other") == "Dead units: dying"
     Select(page.driver.find_element(By.ID, "pair-run")).select_by_visible_text("sick")
-    assert page.script(TITLE, "figure-reference") == "Saturation: healthy"
-    assert page.script(TITLE, "figure-other") == "Saturation: sick"
+    assert page.script(TITLE, "figure-reference") == "Dead units: healthy"
+    assert page.script(TITLE, "figure-other") == "Dead units: sick"
     label = "document.querySelector('#figure-other .plot').getAttribute('aria-labelledby')"
     labelled = f"return document.getElementById({label}).textContent"
-    assert page.script(labelled) == "Saturation: sick"
+    assert page.script(labelled) == "Dead units: sick"
     scale = "return [...document.querySelectorAll('.pair .plot')].map((p) => [p.data[0].zmin, p.data[0].zmax].join())"
     page.wait_for("return document.querySelector('#figure-other .plot').data[0].zmax === 1")
     assert page.script(scale) == ["0,1", "0,1"]

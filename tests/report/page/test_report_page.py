@@ -72,10 +72,10 @@ def test_a_finding_leads_to_its_figure_and_a_figure_is_switched(opened: Open, tm
     shown = "return document.querySelector('#figure-layers .plot').layout.yaxis.title.text"
     assert page.script(shown) == "site, from input to output"
 
-    select.select_by_visible_text("Size of the gradient")
+    select.select_by_visible_text("Gradient RMS")
     page.wait_for(f"{shown} === 'layer, from input to output'")
     assert driver.find_element(By.ID, "figure-layers-words").text != before
-    page.wait_for("return document.querySelector('.announcement').textContent === 'Size of the gradient is shown.'")
+    page.wait_for("return document.querySelector('.announcement').textContent === 'Gradient RMS is shown.'")
     page.screenshot(Path(ARTEFACTS or tmp_path) / "report-figure.png")
 
 

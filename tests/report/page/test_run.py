@@ -23,10 +23,9 @@ from gradscope.report.page.figure_store import FIGURE_BUDGET, FigureStore, PageF
 from gradscope.report.page.finding_figures import figure_of, place_of
 from gradscope.report.page.panels import panels
 from gradscope.report.page.run import page_head, report_html
-from gradscope.report.page.statistics import STATISTICS
 from gradscope.report.page.writing import write_page
 from gradscope.report.values.summary import summarise
-from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, UNITS
+from gradscope.schema import ACTIVATIONS, GRADIENTS, OVER_LAYERS, STEPS, UNITS
 from gradscope.store.frames import Frames, frames_of
 
 NOW = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
@@ -199,7 +198,7 @@ def choices(frames: Frames) -> set[tuple[str, str]]:
 
 def test_a_finding_leads_to_the_column_that_shows_it_among_all_layers() -> None:
     shown = choices(frames_of(big(layers=3, records=6)))
-    for key in {statistic.key for statistic in STATISTICS} - {"activations.nonfinite_count"}:  # it has none
+    for key in {statistic.key for statistic in OVER_LAYERS} - {"activations.nonfinite_count"}:  # it has none
         assert place_of(named("dense", statistic=key)) == ("figure-layers", key)
         assert ("figure-layers", key) in shown
     assert place_of(named("dense", statistic="steps.loss")) in shown

@@ -14,7 +14,7 @@ from runs import awkward_names, cut_off, deep, healthy, network, not_finite, not
 
 from gradscope.records import Record
 from gradscope.report.terminal.heat_strip import BLOCKS, SHADES
-from gradscope.report.terminal.history import MEASURES, History, Statistic
+from gradscope.report.terminal.history import MEASURES, History, Measure
 from gradscope.report.terminal.live_view import Watched, chosen_rows, finding_lines, live_view, parting, pulse
 from gradscope.report.values.summary import summarise
 from gradscope.store.read import frames_of
@@ -30,12 +30,12 @@ def watched(records: list[Record]) -> Watched:
     return Watched("mlp", "running", 4.0, 2.0, summary, history)
 
 
-def lines(view: Watched, statistic: Statistic = "gradient", width: int = 80, height: int | None = 24) -> list[str]:
+def lines(view: Watched, statistic: Measure = "gradient", width: int = 80, height: int | None = 24) -> list[str]:
     return live_view(view, statistic, width=width, height=height, ending="Ctrl-C leaves.").plain.split("\n")
 
 
 @pytest.mark.parametrize("statistic", MEASURES)
-def test_the_view_is_that_of_the_golden_file(statistic: Statistic, golden: Callable[[str, str], None]) -> None:
+def test_the_view_is_that_of_the_golden_file(statistic: Measure, golden: Callable[[str, str], None]) -> None:
     for name, glyphs in (("blocks", BLOCKS), ("shades", SHADES)):
         text = live_view(watched(sick() if statistic == "gradient" else healthy()), statistic, height=24, glyphs=glyphs)
         golden(f"console/watch_{statistic}_{name}.txt", text.plain + "\n")
