@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from gradscope.lossless_json import from_json
 from gradscope.network import Layer, Network
 from gradscope.records import EpochRecord
+from gradscope.schema import unit_state
 from gradscope.store.layout import known_columns
 from gradscope_dashboard import menu
 from gradscope_dashboard.assets import plotly_version
@@ -165,8 +166,7 @@ def _change(step: int, row: NDArray[np.float64]) -> dict[str, Any]:
     return {
         "step": step,
         "unit": int(told["unit"]),
-        "dead": told["dead"] == 1.0,
-        "confirmed": told["confirmed"] == 1.0,
+        "state": unit_state(told),
         "dead_since_step": int(since) if since == since else None,
         "active_fraction": told["active_fraction"],
     }

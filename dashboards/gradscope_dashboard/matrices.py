@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 
 from gradscope import schema
 from gradscope.network import main_variables
-from gradscope.schema import Column
+from gradscope.schema import COSTS, Column
 from gradscope_dashboard.answers import layers_of, networks_of
 from gradscope_dashboard.framing import MOST_BYTES, binary_answer, json_answer
 from gradscope_dashboard.notes import Notes
@@ -76,8 +75,11 @@ def curves(
 
 def steps(notes: Notes, table: ThinnedTable, most: int) -> bytes:
     """Return loss, norm, seconds and whatever else is recorded of a step as a whole."""
-    costs = dataclasses.asdict(notes.costs)
-    return _lines({"stamp": table.stamp, "costs": costs}, table.axis, _series(table, table.rows), most)
+    costs = [
+        {"title": part.title, "meaning": part.meaning, "seconds": getattr(notes.costs, part.name)} for part in COSTS
+    ]
+    header = {"stamp": table.stamp, "training_seconds": notes.costs.training_seconds, "costs": costs}
+    return _lines(header, table.axis, _series(table, table.rows), most)
 
 
 def histograms(stamp: str, notes: Notes, site: str, points: Sequence[Point]) -> bytes:

@@ -15,8 +15,9 @@ from tensorboard.backend import http_util
 from tensorboard.plugins import base_plugin
 from werkzeug import Request, Response
 
+from gradscope.schema import STATISTICS
 from gradscope.store.events import HISTOGRAM_PREFIX, PLUGIN, TEXT_TAGS
-from gradscope_dashboard import answers, matrices, menu
+from gradscope_dashboard import answers, matrices
 from gradscope_dashboard.assets import asset
 from gradscope_dashboard.cache import Cache
 from gradscope_dashboard.memory import give_back
@@ -116,13 +117,12 @@ class GradscopePlugin(base_plugin.TBPlugin):  # pyright: ignore[reportUntypedBas
 
     def _matrix(self, source: Source, arguments: Arguments) -> bytes:
         identity, most = _required(arguments, "statistic"), _column_count(arguments)
-        found = menu.statistic(identity)
+        found = STATISTICS.get(identity)
         if found is None:
             raise wrong(f"statistic={identity!r} is not known. The route 'statistics' lists those that are.")
-        table, column = found
         run = source.run(_required(arguments, "run"))
         notes = self._notes_of(source, run)
-        answer = matrices.matrix(notes, self._table(source, run, notes, table), column, most)
+        answer = matrices.matrix(notes, self._table(source, run, notes, found.table.name), found.column, most)
         for other in ("activations", "gradients"):  # the next statistic that is chosen may be of either
             self._tables.prepare(*self._making(source, run, notes, other), size=_table_size)
         return answer

@@ -1,6 +1,7 @@
 // Unit tests of the tab's pure modules, for `node --test`.
 
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 
 const at = (name) => import(new URL(`../../dashboards/gradscope_dashboard/static/${name}`, import.meta.url));
@@ -18,13 +19,6 @@ test('numbers are written as people read them', () => {
   assert.deepEqual(
     [0, 1.1e-6, -1.1e-6, 0.042, 1234, 123456.7, 1e9, NaN, null, Infinity, -0.5].map((value) => format.number(value)),
     ['0', '1.1e-6', '−1.1e-6', '0.042', '1,234', '1.2e5', '1.0e9', 'not recorded', 'not recorded', '∞', '−0.5'],
-  );
-});
-
-test('shares are written in per cent, and never rounded to none or all', () => {
-  assert.deepEqual(
-    [0, 1e-6, 0.034, 0.931, 0.99999, 1].map((value) => format.number(value, 'fraction')),
-    ['0 %', '< 0.1 %', '3.4 %', '93 %', '> 99.9 %', '100 %'],
   );
 });
 
@@ -56,7 +50,7 @@ test('weights are called by what tells them apart within their layer', () => {
 });
 
 test('a long name keeps its beginning and its end, and no character is cut in two', () => {
-  assert.equal(format.shortened('block_1/attention/query', 11), 'block…query');
+  assert.equal(format.shortened('block_1/attention/query', 11), 'bloc…/query');
   assert.equal(format.shortened('🔥'.repeat(9), 5), '🔥🔥…🔥🔥');
 });
 
@@ -83,18 +77,8 @@ test('columns of equal width show each recorded value until the next', () => {
   );
 });
 
-test('all pictures share one range of colours, fractions always the whole one', () => {
+test('a value is shown at its place among the colours, and nothing has no colours', () => {
   const log = { scale: 'log', unit: '' };
-  assert.deepEqual(curves.commonRange([new Float32Array([1e-4, NaN]), new Float32Array([1, 0])], log), {
-    low: Math.log10(new Float32Array([1e-4])[0]),
-    high: 0,
-    log: true,
-  });
-  assert.deepEqual(curves.commonRange([new Float32Array([0.2])], { scale: 'linear', unit: 'fraction' }), {
-    low: 0,
-    high: 1,
-    log: false,
-  });
   assert.equal(curves.commonRange([new Float32Array([NaN])], log), null);
   const range = { low: -4, high: 0, log: true };
   assert.deepEqual(
@@ -231,16 +215,6 @@ test('a finding of no statistic, of an unknown one or of the model as a whole sh
     assert.equal(state.shownStatistic(now, [{ severity: 'high', statistic }]).id, 'gradients.rms');
 });
 
-test('titles of statistics have their words written out', () => {
-  assert.deepEqual(['pre std', 'abs max', 'nonfinite count', 'dead units', 'rms'].map(format.titled), [
-    'pre-activation standard deviation',
-    'absolute maximum',
-    'NaN or infinite count',
-    'dead units',
-    'RMS',
-  ]);
-});
-
 const framed = (told, values) => {
   const text = JSON.stringify(told);
   const length = new TextEncoder().encode(text).length;
@@ -375,12 +349,12 @@ test('the answers longest unused are forgotten, the others kept', async (t) => {
 const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
 
 test('no entry of a histogram is lost, and what lies outside of the picture is counted at its edge', () => {
-  // A tenth of the entries lie between -10 and 2, far over the picture from 0 to 1.2: a twelfth of them in each row.
-  const wide = spread.sharesOf(new Float32Array([-10, 2, 100, 0.61, 0.61, 900]), 0, 1.2);
+  // A tenth of the entries lie between -10 and 2, far over the picture from 0 to 1.8: a hundredth of 1.8 in each row.
+  const wide = spread.sharesOf(new Float32Array([-10, 2, 100, 0.61, 0.61, 900]), 0, 1.8);
   assert.equal(wide.length, spread.ROWS);
   assert.ok(Math.abs(sum(wide) - 1) < 1e-12, String(sum(wide)));
   assert.ok(Math.abs(wide.at(-1) - (0.1 * 10.02) / 12) < 1e-6, String(wide.at(-1)));
-  assert.ok(Math.abs(wide[0] - (0.1 * 0.82) / 12) < 1e-6, String(wide[0]));
+  assert.ok(Math.abs(wide[0] - (0.1 * 0.22) / 12) < 1e-6, String(wide[0]));
   const outside = spread.sharesOf(new Float32Array([-5, -4, 1, 7, 7, 2, -1, 0.25, 4]), 0, 1);
   assert.ok(Math.abs(sum(outside) - 1) < 1e-12);
   assert.ok(Math.abs(outside[0] - 2 / 7) < 1e-6);
@@ -389,7 +363,7 @@ test('no entry of a histogram is lost, and what lies outside of the picture is c
 test('a histogram counts finite bins alone, and one without entries has no shares', () => {
   const found = spread.sharesOf(new Float32Array([0, 1, 5, 1, Infinity, 3, NaN, 1, 2, 1, 1, 0]), 0, 1);
   assert.ok(Math.abs(sum(found) - 1) < 1e-12);
-  assert.deepEqual(new Set(found.map((share) => share.toFixed(6))), new Set([(1 / 60).toFixed(6)]));
+  assert.deepEqual(new Set(found.map((share) => share.toFixed(6))), new Set([(1 / spread.ROWS).toFixed(6)]));
   assert.equal(sum(spread.sharesOf(new Float32Array([0, 0, 0]), 0, 1)), 0);
 });
 
@@ -403,8 +377,7 @@ test('a spread keeps all entries of each step', () => {
   }
 });
 
-const UNSURE = { confirmed: false, dead_since_step: null };
-const change = (step, unit, dead, more = {}) => ({ step, unit, dead, ...UNSURE, ...more });
+const change = (step, unit, state, since = null) => ({ step, unit, state, dead_since_step: since });
 const columnsAt = (...steps) => ({ steps, wall_times: steps });
 
 test('a unit is shown dead from the step on since which it is, until it lives again', () => {
@@ -413,29 +386,78 @@ test('a unit is shown dead from the step on since which it is, until it lives ag
     last_step: 30,
     left_out: 0,
     changes: [
-      change(20, 0, true, { dead_since_step: 10 }),
-      change(20, 2, true, { confirmed: true }),
-      change(30, 0, false),
-      change(30, 9, true),
+      change(20, 0, 'dead', 10),
+      change(20, 1, 'stuck'),
+      change(20, 2, 'confirmed'),
+      change(30, 0, 'active'),
+      change(30, 9, 'dead'),
     ],
   };
   const columns = columnsAt(0, 10, 20, 30);
   const map = units.mapOf(answer, columns);
-  assert.deepEqual(Array.from(map.values), [0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 2, 2]);
+  assert.deepEqual(Array.from(map.values), [0, 2, 2, 0, 0, 0, 1, 1, 0, 0, 3, 3]);
   assert.deepEqual(map.dead, [2]);
   assert.equal(units.mapOf(answer, columns), map);
   assert.notEqual(units.mapOf(answer, columnsAt(0)), map);
   assert.equal(units.sentence(answer, map), '1 unit of 3 is dead at step 30: 2.');
 });
 
-test('where the oldest changes are left out, it is said that units may be dead though they look alive', () => {
-  const answer = { units: 3, last_step: 30, left_out: 1200, changes: [change(20, 2, true)] };
+test('where the oldest changes are left out, it is said that units may be dead though they look active', () => {
+  const answer = { units: 3, last_step: 30, left_out: 1200, changes: [change(20, 2, 'dead')] };
   const said = units.sentence(answer, units.mapOf(answer, columnsAt(0, 20)));
   assert.equal(
     said,
     'At least 1 unit of 3 is dead at step 30: 2. The oldest 1,200 changes had no room in the answer: a unit that died ' +
-      'before step 20 and has not changed since is shown as alive.',
+      'before step 20 and has not changed since is shown as active.',
   );
   const none = { ...answer, left_out: 0, changes: [] };
   assert.equal(units.sentence(none, units.mapOf(none, columnsAt(0))), 'No unit of 3 is known to have died.');
+});
+
+// ---- What the report page shows alike: `test_shared_rules.py` holds the page against the same cases.
+
+const rules = JSON.parse(await readFile(new URL('shared_rules.json', import.meta.url), 'utf-8'));
+const near = (value, other) => Math.abs(value - other) <= 1e-5 * Math.max(1, Math.abs(other));
+
+test('shares read as on the report page', () => {
+  for (const [value, text] of rules.fractions) assert.equal(format.number(value, 'fraction'), text);
+  for (const [value, text] of rules.shares) assert.equal(format.share(value), text);
+});
+
+test('long names are cut where the report page cuts them', () => {
+  for (const [name, length, text] of rules.names) assert.equal(format.shortened(name, length), text);
+});
+
+test('colours end where those of the report page do', () => {
+  for (const { scale, unit, values, low, high } of rules.colours) {
+    const range = curves.commonRange(
+      values.map((each) => new Float32Array(each)),
+      { scale, unit },
+    );
+    const ends = [range.low, range.high].map((end) => (range.log ? 10 ** end : end));
+    assert.ok(near(ends[1] / high, 1) && (range.log ? near(ends[0] / low, 1) : near(ends[0], low)), JSON.stringify(ends));
+  }
+});
+
+test('histograms are laid on the cells of the report page', () => {
+  for (const { bins, low, high, shares, about } of rules.histograms) {
+    const most = Math.max(...bins.map((step) => step.length));
+    const padded = bins.map((step) => [...step, ...Array(most - step.length).fill([step.at(-1)[1], step.at(-1)[1], 0])]);
+    const steps = bins.map((_, index) => index);
+    const answer = { steps, wall_times: steps, bins: most, values: new Float32Array(padded.flat(2)) };
+    const limits = spread.limitsOf(answer);
+    assert.ok(near(limits.low, low) && near(limits.high, high), `${about}: ${JSON.stringify(limits)}`);
+    const found = spread.spreadOf(answer, low, high).shares;
+    for (const [cell, share] of shares) {
+      const there = found[(spread.ROWS - 1 - cell) * steps.length + steps.length - 1];
+      assert.ok(near(there, share), `${about}: ${there} in cell ${cell}`);
+    }
+  }
+});
+
+test('units have the states of the report page in its words and colours', () => {
+  assert.deepEqual(
+    units.STATES.map(({ name, title, colour }) => [name, title, colour]),
+    rules.unit_states,
+  );
 });

@@ -118,7 +118,7 @@ def test_units_that_only_a_final_pass_found_dead_are_told() -> None:
     *records, end = with_final_pass(0.25)
     found = replace(records[-1], units=units)
     (change,) = tab(*records[:-1], found, end).json("units", run="mlp", site="hidden")["changes"]
-    assert (change["unit"], change["dead"], change["step"]) == (3, True, 74)
+    assert (change["unit"], change["state"], change["step"]) == (3, "dead", 74)
 
 
 # --- strange and large ones ---

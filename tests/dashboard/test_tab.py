@@ -188,7 +188,7 @@ def test_a_deep_link_survives_a_reload(tab: Tab) -> None:
     assert tab.text(".stepper output").startswith("38 ")
     tab.click(".back")
     tab.settle()
-    assert tab.text(".segments [aria-pressed='true']") == "activation spread"
+    assert tab.text(".segments [aria-pressed='true']") == "spread over samples"
     assert [shown["title"] for shown in tab.heatmaps()] == ["healthy", "sick"]
 
 

@@ -1,6 +1,6 @@
 // Asking the server: answers are kept, asked anew when their run has grown, and shown as they were until then.
 
-import { NOT_RECORDED, titled } from './format.js';
+import { NOT_RECORDED } from './format.js';
 
 /**
  * @template T
@@ -127,10 +127,8 @@ export function createAnswers(changed) {
  * Return what can be shown, and which version of plotly draws it.
  * @returns {Promise<{statistics: import('./types.js').Statistic[], plotly: string}>}
  */
-export async function menu() {
-  /** @type {{statistics: import('./types.js').Statistic[], plotly: string}} */
-  const { statistics, plotly } = await json('statistics', {});
-  return { statistics: statistics.map((statistic) => ({ ...statistic, title: titled(statistic.title) })), plotly };
+export function menu() {
+  return json('statistics', {});
 }
 
 /** @returns {Promise<import('./types.js').RunInfo[]>} */

@@ -101,8 +101,10 @@ export function evenly(at, { most = 1200, integer = false } = {}) {
  * @typedef {{low: number, high: number, log: boolean}} Range
  */
 
-/** Decades below the largest value that colours tell apart; what is smaller has the colour of the smallest. */
-const DECADES = 14;
+/** Decades below the largest value that colours tell apart, as on the report page. */
+const DECADES = 12;
+/** Of a logarithm: 1e-6 in float32 is a little less, and needs no decade of its own. */
+const ROUNDING = 1e-6;
 
 /**
  * What there is in an array of values.
@@ -143,7 +145,7 @@ export function extentOf(values) {
 }
 
 /**
- * Return the range of colours for `values`, common to all of them.
+ * Return the range of colours for `values`, common to all of them; the report page has the same.
  * @param {Float32Array[]} values
  * @param {{scale: 'linear' | 'log', unit: string}} statistic
  * @returns {Range | null} In decades on a logarithmic scale; null where there is no value.
@@ -155,12 +157,15 @@ export function commonRange(values, statistic) {
   const log = statistic.scale === 'log';
   const low = Math.min(...all.map((extent) => (log ? extent.least : extent.low)));
   const high = Math.max(...all.map((extent) => extent.high));
-  if (low > high) return { low: 0, high: 1, log };
-  if (!log) return low === high ? { low: low - 0.5, high: high + 0.5, log } : { low, high, log };
-  const top = Math.log10(high);
-  const bottom = Math.max(Math.log10(low), top - DECADES);
-  const middle = (top + bottom) / 2;
-  return top - bottom < 1 ? { low: middle - 0.5, high: middle + 0.5, log } : { low: bottom, high: top, log };
+  if (!log) {
+    if (low < high) return { low, high, log };
+    const around = low === high ? Math.max(Math.abs(low), 1) / 2 : 0;
+    return low === high ? { low: low - around, high: high + around, log } : { low: 0, high: 1, log };
+  }
+  if (low > high) return { low: -6, high: 0, log };
+  const top = Math.ceil(Math.log10(high) - ROUNDING);
+  const bottom = Math.min(Math.floor(Math.log10(low) + ROUNDING), top - 1);
+  return { low: Math.max(bottom, top - DECADES), high: top, log };
 }
 
 /**

@@ -32,14 +32,33 @@ function plain(value) {
 }
 
 /**
+ * Return a share in whole per cents, never rounded to none or all: as the report page does.
  * @param {number} value
  * @returns {string}
  */
 function percent(value) {
-  const share = 100 * value;
-  if (share > 0 && share < 0.1) return '< 0.1 %';
-  if (share < 100 && share > 99.9) return '> 99.9 %';
-  return `${share < 10 || share > 99 ? Number(share.toFixed(1)) : Math.round(share)} %`;
+  if (value > 0 && value <= 0.005) return '<1%';
+  if (value >= 0.995 && value < 1) return '>99%';
+  return `${rounded(100 * value)}%`;
+}
+
+/**
+ * Return what part of a training something took, in per cent of at least two digits, as the report page does.
+ * @param {number} part
+ * @returns {string}
+ */
+export function share(part) {
+  return part >= 0.0995 ? `${rounded(100 * part)}%` : `${Number((100 * part).toPrecision(2))}%`;
+}
+
+/**
+ * Return the nearest whole number, of two the even one: as the report page rounds.
+ * @param {number} value
+ * @returns {number}
+ */
+function rounded(value) {
+  const below = Math.floor(value);
+  return value - below === 0.5 ? below + (below % 2) : Math.round(value);
 }
 
 /**
@@ -110,7 +129,7 @@ export function name(name) {
 }
 
 /**
- * Return `text` with its middle left out where it is longer than `length`.
+ * Return `text` with its middle left out where it is longer than `length`; the end, in which names differ, is kept longer.
  * @param {string} text
  * @param {number} length
  * @returns {string}
@@ -118,8 +137,8 @@ export function name(name) {
 export function shortened(text, length) {
   const characters = Array.from(text);
   if (characters.length <= length) return text;
-  const head = Math.ceil((length - 1) / 2);
-  return `${characters.slice(0, head).join('')}…${characters.slice(characters.length - (length - 1 - head)).join('')}`;
+  const tail = Math.floor((2 * (length - 1)) / 3);
+  return `${characters.slice(0, length - 1 - tail).join('')}…${characters.slice(characters.length - tail).join('')}`;
 }
 
 /**
@@ -129,28 +148,6 @@ export function shortened(text, length) {
  */
 export function words(rule) {
   return rule.replaceAll('_', ' ').replace('nan or inf', 'NaN or infinity').replace('relu', 'ReLU');
-}
-
-const SHORT = /** @type {Record<string, string>} */ ({
-  pre: 'pre-activation',
-  std: 'standard deviation',
-  rms: 'RMS',
-  abs: 'absolute',
-  min: 'minimum',
-  max: 'maximum',
-  nonfinite: 'NaN or infinite',
-});
-
-/**
- * Return the title of a statistic with its shortened words written out: `pre-activation standard deviation`.
- * @param {string} title
- * @returns {string}
- */
-export function titled(title) {
-  return title
-    .split(' ')
-    .map((word) => (Object.hasOwn(SHORT, word) ? SHORT[word] : word))
-    .join(' ');
 }
 
 /**

@@ -1,16 +1,18 @@
-// Histograms laid on rows common to all steps: which values the rows stand for, and the share of the entries in each.
+// Histograms laid on rows common to all steps, as on the report page: their values, and the share of the entries in each.
 
 /** @typedef {import('./types.js').Histograms} Histograms */
 
 /** Rows of the picture. */
-export const ROWS = 60;
-/** Share of all entries beyond each end of the picture. */
-const OUTERMOST = 0.001;
+export const ROWS = 90;
+/** How many times the usual range of a step the picture spans at most: one that exploded would hide the others. */
+const WIDEST = 20;
+/** Colours tell shares apart from this on: one of the 1,024 entries that a histogram samples at most. */
+export const LEAST_SHARE = 1e-3;
 
 /**
  * @typedef {object} Spread
  * @property {Float32Array} shares Share of a step's entries, `ROWS` rows from the largest value down, one column a step.
- * @property {Float32Array} tones The same as what colours show: against the fullest row of the step; NaN where none lie.
+ * @property {Float32Array} tones Their powers of ten, which colours show; NaN where none lie.
  * @property {number} low
  * @property {number} high
  */
@@ -19,28 +21,49 @@ const OUTERMOST = 0.001;
 const limits = new WeakMap();
 
 /**
- * Return the values between which all but the outermost entries lie, so that one of them does not squeeze the others.
+ * Return the values between which the entries lie, without the ends of steps far beyond the usual.
  * @param {Histograms} answer
  * @returns {{low: number, high: number}}
  */
 export function limitsOf(answer) {
   const before = limits.get(answer);
   if (before) return before;
-  const bins = binsOf(answer.values);
-  const total = bins.reduce((sum, bin) => sum + bin[2], 0);
-  const bound = (/** @type {0 | 1} */ side) => {
-    const ordered = [...bins].sort((a, b) => (side === 0 ? a[0] - b[0] : b[1] - a[1]));
-    let passed = 0;
-    for (const bin of ordered) {
-      passed += bin[2];
-      if (passed >= OUTERMOST * total) return bin[side];
-    }
-    return side;
-  };
-  const [low, high] = [bound(0), bound(1)];
-  const found = low < high ? { low, high } : { low: low - 0.5, high: low + 0.5 };
+  const steps = answer.steps.map((_, column) => binsOf(ofStep(answer, column))).filter((bins) => bins.length > 0);
+  const ends = steps.map((bins) => ({
+    low: Math.min(...bins.map(([left]) => left)),
+    high: Math.max(...bins.map(([, right]) => right)),
+  }));
+  let [low, high] = [Math.min(...ends.map((end) => end.low)), Math.max(...ends.map((end) => end.high))];
+  const usual = median(ends.map((end) => end.high - end.low));
+  if (usual > 0 && high - low > WIDEST * usual) {
+    const centre = median(ends.map((end) => (end.low + end.high) / 2));
+    low = Math.max(low, centre - (WIDEST / 2) * usual);
+    high = Math.min(high, centre + (WIDEST / 2) * usual);
+  }
+  if (ends.length === 0) [low, high] = [0, 0];
+  const around = low < high ? 0 : Math.max(Math.abs(low), 1) / 2;
+  const found = { low: low - around, high: high + around };
   limits.set(answer, found);
   return found;
+}
+
+/**
+ * @param {number[]} values
+ * @returns {number}
+ */
+function median(values) {
+  const sorted = [...values].sort((a, b) => a - b);
+  const middle = sorted.slice(Math.ceil(sorted.length / 2) - 1, Math.floor(sorted.length / 2) + 1);
+  return middle.reduce((sum, value) => sum + value, 0) / middle.length;
+}
+
+/**
+ * @param {Histograms} answer
+ * @param {number} column
+ * @returns {Float32Array}
+ */
+function ofStep({ values, bins }, column) {
+  return values.subarray(column * bins * 3, (column + 1) * bins * 3);
 }
 
 /** @type {WeakMap<Histograms, Spread>} */
@@ -60,12 +83,10 @@ export function spreadOf(answer, low, high) {
   const shares = new Float32Array(ROWS * width);
   const tones = new Float32Array(ROWS * width);
   for (let column = 0; column < width; column += 1) {
-    const rows = sharesOf(answer.values.subarray(column * answer.bins * 3, (column + 1) * answer.bins * 3), low, high);
-    const fullest = Math.max(...rows);
+    const rows = sharesOf(ofStep(answer, column), low, high);
     rows.forEach((share, row) => {
       shares[row * width + column] = share;
-      // The root keeps thin tails to be seen beside a narrow peak.
-      tones[row * width + column] = share > 0 ? Math.sqrt(share / fullest) : NaN;
+      tones[row * width + column] = share > 0 ? Math.log10(Math.max(share, LEAST_SHARE)) : NaN;
     });
   }
   const spread = { shares, tones, low, high };

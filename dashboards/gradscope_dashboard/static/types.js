@@ -7,6 +7,7 @@
  * @property {string} table A matrix of `activations` has one row a site, of `gradients` one a layer, of `steps` one.
  * @property {string} name
  * @property {string} title
+ * @property {string} short The title where there is little room.
  * @property {string} unit
  * @property {string} meaning
  * @property {string} source
@@ -81,15 +82,19 @@
  */
 /** @typedef {{id: string, site?: string, variable?: string}} SeriesName */
 /** @typedef {Columns & {series: SeriesName[], values: Float32Array}} Curves */
-/** @typedef {Curves & {costs: Record<string, number | null>}} StepCurves */
+/**
+ * @typedef {Curves & {training_seconds: number, costs: {title: string, meaning: string, seconds: number}[]}} StepCurves
+ *   What recording cost, part by part, and what the training took itself.
+ */
 /** @typedef {{epochs: {epoch: number, step: number, wall_time: number, logs: Record<string, number | null>}[]}} Epochs */
 /** @typedef {{steps: number[], wall_times: number[], bins: number, values: Float32Array}} Histograms */
+/** @typedef {'active' | 'stuck' | 'dead' | 'confirmed'} UnitState Dead is `confirmed` where its gradient is exactly 0. */
 /**
  * @typedef {object} Units
  * @property {number} units
  * @property {number} last_step
  * @property {number} left_out Oldest changes for which the answer had no room.
- * @property {{step: number, unit: number, dead: boolean, confirmed: boolean, dead_since_step: number | null}[]} changes
+ * @property {{step: number, unit: number, state: UnitState, dead_since_step: number | null}[]} changes
  */
 
 /**

@@ -6,14 +6,22 @@ import { counted, whole } from './format.js';
 
 /** Units listed by number. */
 const LISTED = 60;
-export const ALIVE = 0;
-export const DEAD = 1;
-export const CONFIRMED = 2;
+
+/**
+ * What a unit can be found to be, each worse than the one before, as on the report page.
+ * @type {{name: import('./types.js').UnitState, title: string, colour: string}[]}
+ */
+export const STATES = [
+  { name: 'active', title: 'active', colour: '#6B93AC' },
+  { name: 'stuck', title: 'stuck in one tail', colour: '#E69F00' },
+  { name: 'dead', title: 'dead', colour: '#B5452C' },
+  { name: 'confirmed', title: 'dead, its gradient exactly 0', colour: '#5A1800' },
+];
 
 /**
  * @typedef {object} UnitMap
  * @property {{steps: number[], wall_times: number[]}} columns
- * @property {Float32Array} values
+ * @property {Float32Array} values Of each unit at each step, the place of its state among `STATES`.
  * @property {number[]} dead Units that are dead at the end.
  */
 
@@ -34,10 +42,11 @@ export function mapOf(answer, columns) {
   const dead = new Set();
   for (const change of answer.changes) {
     if (change.unit >= answer.units) continue;
-    if (change.dead) dead.add(change.unit);
+    const isDead = change.state === 'dead' || change.state === 'confirmed';
+    if (isDead) dead.add(change.unit);
     else dead.delete(change.unit);
-    const from = change.dead ? (change.dead_since_step ?? change.step) : change.step;
-    const state = change.dead ? (change.confirmed ? CONFIRMED : DEAD) : ALIVE;
+    const from = isDead ? (change.dead_since_step ?? change.step) : change.step;
+    const state = STATES.findIndex((known) => known.name === change.state);
     steps.forEach((step, column) => {
       if (step >= from) values[change.unit * steps.length + column] = state;
     });
@@ -66,5 +75,5 @@ export function sentence({ units, last_step: last, changes, left_out: missing },
  * @returns {string}
  */
 function withoutOldest(missing, since) {
-  return `The oldest ${counted(missing, 'change')} had no room in the answer: a unit that died before step ${whole(since)} and has not changed since is shown as alive.`;
+  return `The oldest ${counted(missing, 'change')} had no room in the answer: a unit that died before step ${whole(since)} and has not changed since is shown as active.`;
 }

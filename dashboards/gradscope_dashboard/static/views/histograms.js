@@ -2,7 +2,7 @@
 
 import { h } from '../dom.js';
 import { number, whole } from '../format.js';
-import { limitsOf, ROWS, spreadOf } from '../spread.js';
+import { LEAST_SHARE, limitsOf, ROWS, spreadOf } from '../spread.js';
 import { createHeatmap } from './heatmap.js';
 import { createSiteCards } from './site_cards.js';
 
@@ -58,7 +58,7 @@ export function createHistograms() {
             labels: ROW_NAMES,
             scale: { low, high },
             values: spread.tones,
-            range: { low: 0, high: 1, log: false },
+            range: { low: Math.log10(LEAST_SHARE), high: 0, log: false },
             axis: scene.state.axis,
             theme: scene.theme,
             marks: [],

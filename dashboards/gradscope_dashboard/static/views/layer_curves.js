@@ -144,12 +144,7 @@ function place(order, id) {
  * @returns {string}
  */
 function titleOf({ state }, id) {
-  const about = state.statistics.find((statistic) => statistic.id === id);
-  const table =
-    id.startsWith('gradients.') &&
-    !about?.title.includes('gradient') &&
-    state.statistics.some((other) => other.id !== id && other.title === about?.title);
-  return `${about?.title ?? words(id)}${table ? ' of the gradient' : ''}`;
+  return state.statistics.find((statistic) => statistic.id === id)?.title ?? words(id);
 }
 
 /**

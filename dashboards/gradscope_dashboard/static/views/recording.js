@@ -3,20 +3,12 @@
 import { absence } from '../api.js';
 import { places } from '../curves.js';
 import { h, replaceChildren, whenReplaced } from '../dom.js';
-import { counted, duration, name, whole } from '../format.js';
+import { counted, duration, name, share, whole } from '../format.js';
 import { runTitle } from './run_title.js';
 
 /** @typedef {import('../types.js').Scene} Scene */
 /** @typedef {import('../types.js').RunInfo} RunInfo */
 /** @typedef {import('../types.js').StepCurves} StepCurves */
-
-/** The parts of the cost, with what each is. */
-const COSTS = /** @type {[string, string, string][]} */ ([
-  ['setup_seconds', 'set-up', 'tracing, the first record, and the last diagnosis'],
-  ['early_seconds', 'the beginning', 'the dense records of the first steps'],
-  ['epoch_seconds', 'one an epoch', 'the one record of each epoch'],
-  ['running_seconds', 'running', 'all other records: what max_overhead limits'],
-]);
 
 /**
  * @param {HTMLElement} root
@@ -114,10 +106,8 @@ function rug({ state }, curves) {
  * @param {StepCurves} curves
  * @returns {HTMLElement}
  */
-function costs({ costs }) {
-  const training = costs.training_seconds ?? 0;
+function costs({ costs, training_seconds: training }) {
   if (!(training > 0)) return h('p', { class: 'note' }, 'What recording costs is known at the end of the first epoch.');
-  const share = (/** @type {number} */ seconds) => `${((100 * seconds) / training).toFixed(1)} %`;
   return h(
     'table',
     { class: 'numbers costs' },
@@ -136,13 +126,13 @@ function costs({ costs }) {
       'tbody',
       null,
       h('tr', null, h('th', { scope: 'row' }, 'training itself'), h('td', null, duration(training)), h('td', null, '')),
-      ...COSTS.map(([key, title, meaning]) =>
+      ...costs.map(({ title, meaning, seconds }) =>
         h(
           'tr',
           { title: meaning },
           h('th', { scope: 'row' }, `recording: ${title}`),
-          h('td', null, duration(costs[key])),
-          h('td', null, share(costs[key] ?? 0)),
+          h('td', null, duration(seconds)),
+          h('td', null, share(seconds / training)),
         ),
       ),
     ),

@@ -31,7 +31,7 @@ export function createStatisticMenu() {
           const button = h(
             'button',
             { type: 'button', title: statistic.meaning, onclick: () => choose(statistic.id) },
-            statistic.title,
+            statistic.short,
           );
           button.dataset.key = statistic.id;
           return button;

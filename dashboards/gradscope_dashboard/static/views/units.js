@@ -2,22 +2,17 @@
 
 import { h } from '../dom.js';
 import { whole } from '../format.js';
-import { ALIVE, CONFIRMED, mapOf, sentence } from '../unit_map.js';
+import { mapOf, sentence, STATES } from '../unit_map.js';
 import { createHeatmap } from './heatmap.js';
 import { createSiteCards } from './site_cards.js';
 
 /** @typedef {import('../types.js').Scene} Scene */
 
-/** Alive light, dead dark; told apart by lightness. */
-const COLOURS = /** @type {[number, string][]} */ ([
-  [0, '#9fd3c0'],
-  [0.33, '#9fd3c0'],
-  [0.34, '#d55e00'],
-  [0.66, '#d55e00'],
-  [0.67, '#3b0f2f'],
-  [1, '#3b0f2f'],
+/** Each state has a stretch of the scale of its own. */
+const COLOURS = STATES.flatMap(({ colour }, index) => [
+  /** @type {[number, string]} */ ([index / STATES.length, colour]),
+  /** @type {[number, string]} */ ([(index + 1) / STATES.length, colour]),
 ]);
-const STATES = ['alive', 'dead', 'dead, and its gradient is exactly 0'];
 
 /**
  * @returns {{element: HTMLElement, update: (scene: Scene, sites: import('./site_cards.js').SitesOfRuns) => void}}
@@ -27,10 +22,10 @@ export function createUnits() {
   const legend = h(
     'div',
     { class: 'legend' },
-    ...STATES.map((state, index) => {
+    ...STATES.map(({ title, colour }) => {
       const swatch = h('span', { class: 'swatch', 'aria-hidden': 'true' });
-      swatch.style.background = /** @type {[number, string]} */ (COLOURS[2 * index])[1];
-      return h('span', null, swatch, state);
+      swatch.style.background = colour;
+      return h('span', null, swatch, title);
     }),
   );
   const element = h(
@@ -71,7 +66,7 @@ export function createUnits() {
             columns: map.columns,
             labels: labelsOf(units.units),
             values: map.values,
-            range: { low: ALIVE, high: CONFIRMED, log: false },
+            range: { low: 0, high: STATES.length - 1, log: false },
             axis: scene.state.axis,
             theme: scene.theme,
             marks: [],
@@ -109,7 +104,7 @@ function createCard() {
     heatmap: createHeatmap((row, column) => {
       const state = card.now?.values[row * card.now.columns.steps.length + column];
       return [
-        `unit ${row}: ${state === undefined ? '' : STATES[state]}`,
+        `unit ${row}: ${state === undefined ? '' : STATES[state]?.title}`,
         `step ${whole(card.now?.columns.steps[column] ?? 0)}`,
       ];
     }, null),
