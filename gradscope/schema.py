@@ -106,34 +106,6 @@ _EPOCH = Column("epoch", "epoch", "Epoch, counted from 0.")
 _LAYER = Column("layer", "", "Key of the layer: its path without the model, automatic numbers recounted.")
 _SITE = Column("site", "", "Key of the site: the layer's key, with ':1' and so on for further applications.")
 
-
-def _size(
-    name: str,
-    title: str,
-    meaning: str,
-    reading: str = "",
-    *,
-    unit: str = "",
-    source: str = "",
-    short: str = "",
-    extreme: Literal["high", "low"] = "high",
-) -> Column:
-    return Column(name, unit, meaning, source, "log", extreme, title, short, reading)
-
-
-def _share(
-    name: str,
-    title: str,
-    meaning: str,
-    reading: str = "",
-    *,
-    source: str = "",
-    short: str = "",
-    extreme: Literal["high", "low"] = "high",
-) -> Column:
-    return Column(name, "fraction", meaning, source, "linear", extreme, title, short, reading)
-
-
 STEPS: Final = Table(
     "steps",
     "recorded step",
@@ -141,24 +113,21 @@ STEPS: Final = Table(
     (
         Column("loss", "", "Loss of this batch alone, regularisation included, loss scale removed."),
         Column("baseline_loss", "", "Loss of the best constant prediction under the labels seen so far.", "ours"),
-        Column(
-            "lowest_loss", "", "Loss of an answer equal to the labels seen: the entropy of soft ones, else 0.", "ours"
-        ),
-        _size("learning_rate", "learning rate", "Learning rate that the optimizer uses at this step."),
-        _size("global_norm", "global norm", "L2 norm over all gradients together, before clipping and accumulation."),
-        _size("loss_scale", "loss scale", "Factor on the loss in mixed precision; 1 without."),
+        Column("lowest_loss", "", "Loss of an answer equal to the labels seen: the entropy of soft ones, else 0.",
+               "ours"),
+        Column("learning_rate", "", "Learning rate that the optimizer uses at this step.", scale="log"),
+        Column("global_norm", "", "L2 norm over all gradients together, before clipping and accumulation.",
+               scale="log"),
+        Column("loss_scale", "", "Factor on the loss in mixed precision; 1 without.", scale="log"),
         Column("clipped", "0/1", "1 where the optimizer's clipping shortens a gradient of this step."),
         Column("skipped", "0/1", "1 where the loss-scale optimizer drops this step: a gradient is not finite."),
         Column("samples", "samples", "Samples in this batch."),
-        _size("step_seconds", "time of the step", "Seconds that the training's own step took.", unit="s"),
-        _size(
-            "recording_seconds",
-            "time of recording",
-            "Seconds that recording this step took, its own set-up left out.",
-            unit="s",
-        ),
+        Column("step_seconds", "s", "Seconds that the training's own step took.", scale="log",
+               title="time of the step"),
+        Column("recording_seconds", "s", "Seconds that recording this step took, its own set-up left out.", scale="log",
+               title="time of recording"),
     ),
-)
+)  # fmt: skip
 
 ACTIVATIONS: Final = Table(
     "activations",
@@ -166,139 +135,81 @@ ACTIVATIONS: Final = Table(
     (_STEP, _EPOCH, _LAYER, _SITE, Column("activation", "", "Name of the activation function.")),
     (
         Column("pre_mean", "", "Mean of the pre-activations, over finite entries.", title="pre-activation mean"),
-        _size("pre_std", "pre-activation std", "Standard deviation of the pre-activations, over finite entries."),
-        Column(
-            "pre_min",
-            "",
-            "Smallest pre-activation; NaN entries left out.",
-            extreme="low",
-            title="pre-activation minimum",
-        ),
+        Column("pre_std", "", "Standard deviation of the pre-activations, over finite entries.", scale="log",
+               title="pre-activation std"),
+        Column("pre_min", "", "Smallest pre-activation; NaN entries left out.", extreme="low",
+               title="pre-activation minimum"),
         Column("pre_max", "", "Largest pre-activation; NaN entries left out.", title="pre-activation maximum"),
-        Column(
-            "mean",
-            "",
-            "Mean of the activations, over finite entries.",
-            title="activation mean",
-            reading="Far from 0, the layer is not centred.",
-        ),
-        _size("std", "activation std", "Standard deviation of the activations, over finite entries."),
-        _size(
-            "sample_std",
-            "spread over samples",
-            "Spread over samples: root mean square over units of a unit's deviation.",
-            "Near 0, all samples look alike to the layer.",
-            source="ours",
-            extreme="low",
-        ),
-        _size(
-            "rms",
-            "activation RMS",
-            "Root mean square of the activations, over finite entries.",
-            "It explodes where it grows steadily from the input to the output.",
-        ),
-        _size("abs_max", "largest absolute activation", "Largest absolute activation; NaN entries left out."),
-        _share(
-            "zero_fraction",
-            "zero activations",
-            "Share of activations that are exactly 0.",
-            "At 100%, a layer passes nothing forward.",
-        ),
-        _share(
-            "saturated_fraction",
-            "saturated entries",
-            "Share of entries in either tail of the function.",
-            "No gradient passes a saturated sigmoid or tanh; of ReLU, about half is usual.",
-            source=_GLOROT,
-            short="saturated",
-        ),
-        _share(
-            "saturated_low_fraction", "entries in the low tail", "Share of entries in the low tail.", source=_GLOROT
-        ),
-        _share(
-            "saturated_high_fraction", "entries in the high tail", "Share of entries in the high tail.", source=_GLOROT
-        ),
-        _share("inactive_fraction", "inactive entries", "Share of entries in an exactly flat tail with zero output."),
-        _share(
-            "dead_unit_fraction",
-            "dead units",
-            "Share of units inactive on every sample of the window.",
-            "A dead unit does not learn.",
-            source="ours",
-        ),
-        _share("stuck_unit_fraction", "stuck units", "Share of units in the same tail on every sample.", source="ours"),
-        _share(
-            "dormant_unit_fraction",
-            "dormant units",
-            "Share of units with mean |a| <= 0.025 of the layer's.",
-            source=_DORMANT,
-        ),
-        _size(
-            "backward_rms",
-            "backward signal",
-            "Root mean square of the per-sample gradient of the loss at the pre-activation.",
-            "It vanishes where it falls steadily towards the input.",
-        ),
-        _share("backward_zero_fraction", "zero backward signal", "Share of entries whose gradient is exactly 0."),
-        Column(
-            "nonfinite_count",
-            "entries",
-            "NaN and infinite entries among pre-activations and activations.",
-            title="NaN or infinite entries",
-            short="NaN or infinite",
-            reading="The first layer and step with any is where they came from.",
-        ),
-        _share(
-            "entropy",
-            "softmax entropy",
-            "Softmax only: mean entropy over ln(number of unmasked classes).",
-            extreme="low",
-        ),
-        _share("top_probability", "largest softmax probability", "Softmax only: mean of the largest probability."),
+        Column("mean", "", "Mean of the activations, over finite entries.", title="activation mean",
+               reading="Far from 0, the layer is not centred."),
+        Column("std", "", "Standard deviation of the activations, over finite entries.", scale="log",
+               title="activation std"),
+        Column("sample_std", "", "Spread over samples: root mean square over units of a unit's deviation.", "ours",
+               scale="log", extreme="low", title="spread over samples",
+               reading="Near 0, all samples look alike to the layer."),
+        Column("rms", "", "Root mean square of the activations, over finite entries.", scale="log",
+               title="activation RMS", reading="It explodes where it grows steadily from the input to the output."),
+        Column("abs_max", "", "Largest absolute activation; NaN entries left out.", scale="log",
+               title="largest absolute activation"),
+        Column("zero_fraction", "fraction", "Share of activations that are exactly 0.", title="zero activations",
+               reading="At 100%, a layer passes nothing forward."),
+        Column("saturated_fraction", "fraction", "Share of entries in either tail of the function.", _GLOROT,
+               title="saturated entries", short="saturated",
+               reading="No gradient passes a saturated sigmoid or tanh; of ReLU, about half is usual."),
+        Column("saturated_low_fraction", "fraction", "Share of entries in the low tail.", _GLOROT,
+               title="entries in the low tail"),
+        Column("saturated_high_fraction", "fraction", "Share of entries in the high tail.", _GLOROT,
+               title="entries in the high tail"),
+        Column("inactive_fraction", "fraction", "Share of entries in an exactly flat tail with zero output.",
+               title="inactive entries"),
+        Column("dead_unit_fraction", "fraction", "Share of units inactive on every sample of the window.", "ours",
+               title="dead units", reading="A dead unit does not learn."),
+        Column("stuck_unit_fraction", "fraction", "Share of units in the same tail on every sample.", "ours",
+               title="stuck units"),
+        Column("dormant_unit_fraction", "fraction", "Share of units with mean |a| <= 0.025 of the layer's.", _DORMANT,
+               title="dormant units"),
+        Column("backward_rms", "", "Root mean square of the per-sample gradient of the loss at the pre-activation.",
+               scale="log", title="backward signal", reading="It vanishes where it falls steadily towards the input."),
+        Column("backward_zero_fraction", "fraction", "Share of entries whose gradient is exactly 0.",
+               title="zero backward signal"),
+        Column("nonfinite_count", "entries", "NaN and infinite entries among pre-activations and activations.",
+               title="NaN or infinite entries", short="NaN or infinite",
+               reading="The first layer and step with any is where they came from."),
+        Column("entropy", "fraction", "Softmax only: mean entropy over ln(number of unmasked classes).", extreme="low",
+               title="softmax entropy"),
+        Column("top_probability", "fraction", "Softmax only: mean of the largest probability.",
+               title="largest softmax probability"),
     ),
-)
+)  # fmt: skip
 
 GRADIENTS: Final = Table(
     "gradients",
     "recorded step and trainable variable",
     (
-        _STEP,
-        _EPOCH,
-        _LAYER,
+        _STEP, _EPOCH, _LAYER,
         Column("variable", "", "Path of the variable, as Keras names it."),
         Column("role", "", "kernel, bias, scale, offset, embedding or other."),
     ),
     (
         Column("connected", "0/1", "0 where the loss does not depend on the variable at all: it has no gradient."),
-        _size(
-            "norm", "gradient norm", "L2 norm of the gradient, loss scale removed, before clipping and accumulation."
-        ),
-        _size(
-            "rms",
-            "gradient RMS",
-            "Root mean square of the gradient's entries; of the touched rows for an embedding.",
-            "It vanishes where it falls steadily towards the input.",
-        ),
-        _size("abs_max", "largest absolute gradient", "Largest absolute entry of the gradient."),
-        _share("zero_fraction", "zero gradients", "Share of the gradient's entries that are exactly 0."),
-        Column(
-            "nonfinite_count", "entries", "NaN and infinite entries of the gradient.", title="NaN or infinite gradients"
-        ),
-        _size("weight_norm", "weight norm", "L2 norm of the variable before the step."),
-        _size("update_norm", "update norm", "L2 norm of what the step added to the variable."),
-        _size(
-            "update_to_weight_ratio",
-            "update-to-weight ratio",
-            "update_norm over weight_norm; NaN where weight_norm is 0.",
-            "Around 1e-3 is usual for most layers.",
-            source=_RATIO,
-            short="update / weight",
-        ),
-        _share(
-            "sign_agreement", "sign agreement", "Mean over units of the larger share of one sign in a unit's gradient."
-        ),
+        Column("norm", "", "L2 norm of the gradient, loss scale removed, before clipping and accumulation.",
+               scale="log", title="gradient norm"),
+        Column("rms", "", "Root mean square of the gradient's entries; of the touched rows for an embedding.",
+               scale="log", title="gradient RMS", reading="It vanishes where it falls steadily towards the input."),
+        Column("abs_max", "", "Largest absolute entry of the gradient.", scale="log",
+               title="largest absolute gradient"),
+        Column("zero_fraction", "fraction", "Share of the gradient's entries that are exactly 0.",
+               title="zero gradients"),
+        Column("nonfinite_count", "entries", "NaN and infinite entries of the gradient.",
+               title="NaN or infinite gradients"),
+        Column("weight_norm", "", "L2 norm of the variable before the step.", scale="log"),
+        Column("update_norm", "", "L2 norm of what the step added to the variable.", scale="log"),
+        Column("update_to_weight_ratio", "", "update_norm over weight_norm; NaN where weight_norm is 0.", _RATIO,
+               scale="log", title="update-to-weight ratio", short="update / weight",
+               reading="Around 1e-3 is usual for most layers."),
+        Column("sign_agreement", "fraction", "Mean over units of the larger share of one sign in a unit's gradient."),
     ),
-)
+)  # fmt: skip
 
 UNITS: Final = Table(
     "units",
@@ -373,18 +284,13 @@ OVER_LAYERS: Final = tuple(
 """What is shown of all layers over a training, the headline first."""
 
 COSTS: Final = (
-    Column(
-        "setup_seconds", "s", "Tracing, first trial, loading the rules, final pass and last diagnosis.", title="set-up"
-    ),
+    Column("setup_seconds", "s", "Tracing, first trial, loading the rules, final pass and last diagnosis.",
+           title="set-up"),
     Column("early_seconds", "s", "Records of the beginning.", title="early records"),
     Column("epoch_seconds", "s", "The one record an epoch.", title="one an epoch"),
-    Column(
-        "running_seconds",
-        "s",
-        "All other records, and looking for findings: the share that max_overhead limits.",
-        title="all others",
-    ),
-)
+    Column("running_seconds", "s", "All other records, and looking for findings: the share that max_overhead limits.",
+           title="all others"),
+)  # fmt: skip
 """The parts of what recording costs, by their names in `Costs`."""
 
 UnitState: TypeAlias = Literal["active", "stuck", "dead", "confirmed"]

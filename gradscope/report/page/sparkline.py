@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 from markupsafe import Markup
@@ -68,24 +68,6 @@ def log_axis(values: Floats) -> Axis:
     """
     low, high = whole_decades(values)
     return Axis(low, high, log=True)
-
-
-def pooled(values: Floats, points: int = POINTS, extreme: Literal["high", "low"] = "high") -> Floats:
-    """Return ``values`` over their last axis in at most ``points`` groups, each by its extreme: no spike is lost.
-
-    What is not finite is left out of a group that holds anything else.
-
-    Example:
-        >>> pooled(np.array([1.0, 5.0, np.nan, 2.0]), points=2).tolist()
-        [5.0, 2.0]
-    """
-    count = values.shape[-1]
-    values = np.where(np.isfinite(values), values, np.nan)
-    if count <= points:
-        return values
-    starts = np.arange(points) * count // points
-    pool = np.fmax if extreme == "high" else np.fmin
-    return pool.reduceat(values, starts, axis=-1)
 
 
 def sparkline(values: Sequence[float] | Floats, axis: Axis, *, name: str, said: Callable[[float], str]) -> Markup:

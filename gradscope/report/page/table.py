@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from markupsafe import Markup
 
-from gradscope.report.figures.grid import Grid, grid_of
-from gradscope.report.page.sparkline import Axis, log_axis, pooled, sparkline
+from gradscope.report.figures.grid import Grid, grid_of, thinned
+from gradscope.report.page.sparkline import POINTS, Axis, log_axis, sparkline
 from gradscope.report.values.summary import SiteRow, Summary
 from gradscope.report.words.layer_columns import LAYER_COLUMNS, LayerColumn
 from gradscope.report.words.names import printable
@@ -75,7 +75,7 @@ def _lines(frames: Frames, column: LayerColumn, rows: Sequence[SiteRow]) -> list
     grid = grid_of(table, column.column.name)
     axis = log_axis(grid.numbers) if grid.is_log else Axis(0.0, 1.0)
     said = partial(in_words, column=grid.column)
-    course = dict(zip(grid.names, pooled(grid.numbers, extreme=grid.column.extreme), strict=True))
+    course = dict(zip(grid.names, thinned(grid, POINTS).numbers, strict=True))
     unknown = np.full(1, np.nan)
     return [sparkline(course.get(key, unknown), axis, name=column.column.short, said=said) for key in _keys(grid, rows)]
 

@@ -137,7 +137,7 @@ def test_a_figure_is_saved_as_a_picture(opened: Open, tmp_path: Path) -> None:
     while not (found := list(folder.glob("*.png"))):
         assert time.monotonic() < end
         time.sleep(0.1)
-    assert found[0].name == "Size-of-the-gradient.png"
+    assert found[0].name == "Saturated-entries.png"
     assert found[0].read_bytes().startswith(b"\x89PNG")
 
 

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from gradscope.report.page.sparkline import HEIGHT, POINTS, Axis, log_axis, pooled, sparkline
+from gradscope.report.page.sparkline import HEIGHT, Axis, log_axis, sparkline
 
 SHARE = Axis(0.0, 1.0)
 
@@ -43,16 +43,6 @@ def test_nothing_finite_is_no_line(values: list[float]) -> None:
 
 def test_a_single_value_is_a_dot() -> None:
     assert "<circle" in drawn([0.5])
-
-
-@pytest.mark.parametrize(("extreme", "spike"), [("high", 9.0), ("low", -9.0)])
-def test_a_spike_survives_pooling(extreme: str, spike: float) -> None:
-    values = np.zeros((2, 2000))
-    values[1, 1234] = spike
-    found = pooled(values, extreme=extreme)  # type: ignore[arg-type]
-    assert found.shape == (2, POINTS)
-    assert spike in found[1]
-    assert not found[0].any()
 
 
 def test_a_log_axis_spans_whole_decades_and_twelve_at_most() -> None:
