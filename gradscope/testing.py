@@ -53,10 +53,9 @@ _STEP: Final[Columns] = {
     "clipped": 0.0, "skipped": 0.0, "samples": 32.0, "step_seconds": 0.01, "recording_seconds": 0.01,
 }  # fmt: skip
 _SITE: Final[Columns] = {
-    "pre_mean": 0.0, "pre_std": 1.25, "pre_min": -4.0, "pre_max": 4.0, "mean": 0.0, "std": 1.25, "sample_std": 1.0,
-    "rms": 1.25, "abs_max": 4.0, "zero_fraction": 0.0, "saturated_fraction": 0.1, "saturated_low_fraction": 0.05,
-    "saturated_high_fraction": 0.05, "inactive_fraction": 0.0, "dead_unit_fraction": 0.0, "stuck_unit_fraction": 0.0,
-    "dormant_unit_fraction": 0.0, "backward_rms": 1e-2, "backward_zero_fraction": 0.0, "nonfinite_count": 0.0,
+    **dict.fromkeys(ACTIVATIONS.statistic_names, 0.0), "entropy": math.nan, "top_probability": math.nan,
+    "pre_std": 1.25, "pre_min": -4.0, "pre_max": 4.0, "std": 1.25, "sample_std": 1.0, "rms": 1.25, "abs_max": 4.0,
+    "saturated_fraction": 0.1, "saturated_low_fraction": 0.05, "saturated_high_fraction": 0.05, "backward_rms": 1e-2,
 }  # fmt: skip
 _SOFTMAX: Final[Columns] = {
     **{name: math.nan for name in _SITE if name.startswith("saturated") or name.endswith("active_fraction")},
