@@ -110,6 +110,8 @@ class Compiled:
         loss: Name of the loss, or of each output's.
         from_logits: What the loss says it expects; None where it does not say.
         optimizer: Class of the optimizer.
+        optimizer_config: The optimizer as Keras serialises it, with all its arguments; a plain learning rate is left
+            out, as each step records it. Empty where it is not known.
         clipping: ``clipnorm``, ``global_clipnorm`` or ``clipvalue`` with its value; empty without clipping.
         accumulation_steps: Batches whose gradients make one update.
         epsilon: The optimizer's epsilon; None where it has none.
@@ -129,6 +131,7 @@ class Compiled:
     jit_compile: bool = False
     run_eagerly: bool = False
     steps_per_execution: int = 1
+    optimizer_config: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)

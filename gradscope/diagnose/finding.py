@@ -1,7 +1,7 @@
 """Finding: one thing that is wrong with a training, with the numbers that show it and what to try.
 
-Severity has one meaning everywhere. *high*: the training is failing now. *medium*: a part of the network is lost, or
-will be. *low*: information; nothing need be done.
+Severity has one meaning everywhere, how bad the thing is, not how the loss does. *high*: the training is failing, or
+what is left of the network cannot learn. *medium*: a part of the network is lost, or will be. *low*: information.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Any, Final, Literal, TypeAlias, get_args
 
 import pandas as pd
 
+from gradscope.diagnose.remedy import Remedy
 from gradscope.lossless_json import to_json
 
 Severity: TypeAlias = Literal["low", "medium", "high"]
@@ -69,10 +70,12 @@ class Advice:
     Attributes:
         text: What to try and why, in one sentence.
         code: The change as Keras code for the model at hand; ``""`` where there is none to write.
+        remedy: The change as a value; None where it is only to be looked into.
     """
 
     text: str
     code: str = ""
+    remedy: Remedy | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,7 @@ class Finding:
         cause: `key` of the finding that this one follows from; None where it stands for itself.
         statistic: The recorded column that shows it, such as ``activations.backward_rms``; ``""`` where none does.
             Whoever draws the finding begins there.
+        irreversible: Whether no later step can repair it, so that going on is waste.
     """
 
     rule: str
@@ -107,6 +111,7 @@ class Finding:
     units: tuple[int, ...] = ()
     cause: str | None = None
     statistic: str = ""
+    irreversible: bool = False
 
     @property
     def key(self) -> str:

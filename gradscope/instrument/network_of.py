@@ -272,8 +272,8 @@ def edges(model: Any, found: Sequence[Place]) -> tuple[tuple[str, str], ...] | N
 
 def compiled(model: Any) -> Compiled:
     """Return how ``model`` was compiled, as far as it tells: it may have no optimizer, or one that is not Keras'."""
-    found = optimizers(model)
-    optimizer = inner(_optimizer_that_trains(model, found))
+    whole = _optimizer_that_trains(model, optimizers(model))
+    optimizer = inner(whole)
     loss = getattr(model, "loss", None)
     return Compiled(
         loss=loss_name(loss),
@@ -286,7 +286,20 @@ def compiled(model: Any) -> Compiled:
         jit_compile=bool(model.jit_compile),
         run_eagerly=bool(model.run_eagerly),
         steps_per_execution=int(model.steps_per_execution),
+        optimizer_config=_optimizer_config(whole),
     )
+
+
+def _optimizer_config(optimizer: Any) -> dict[str, Any]:
+    """Return the optimizer as Keras serialises it, without a plain learning rate; empty where it cannot be."""
+    try:
+        config = json.loads(json.dumps(keras.optimizers.serialize(optimizer), default=str))
+        trained = config["config"].get("inner_optimizer", config)["config"]
+        if not isinstance(trained.get("learning_rate"), dict):
+            trained.pop("learning_rate", None)
+        return config
+    except Exception:  # an optimizer of the user's own may raise anything; the description does without it
+        return {}
 
 
 def clipping_of(optimizer: Any) -> dict[str, float]:

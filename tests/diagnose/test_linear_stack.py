@@ -54,7 +54,9 @@ def test_dropout_and_normalisation_between_are_linear_too() -> None:
 
 def test_the_code_gives_the_first_of_the_pair_a_function() -> None:
     finding = the_finding(linear_stack, run(stack("linear", depth=2)))
-    assert code(finding) == 'keras.layers.Dense(64, activation="relu", kernel_initializer="he_normal")'
+    assert (
+        code(finding) == 'keras.layers.Dense(64, activation="relu", kernel_initializer="he_normal")  # dense, dense_1'
+    )
 
 
 def nothing(net: Network) -> bool:

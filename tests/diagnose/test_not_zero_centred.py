@@ -41,7 +41,7 @@ def test_dropout_between_does_not_hide_it() -> None:
 
 def test_the_code_gives_the_layer_a_function_centred_on_zero() -> None:
     advised = code(the_finding(not_zero_centred, one_signed()))
-    assert 'keras.layers.Dense(64, activation="tanh", kernel_initializer="glorot_uniform")' in advised
+    assert 'keras.layers.Dense(64, activation="tanh")  # dense_1' in advised
 
 
 def test_a_function_that_is_never_positive_is_not_said_to_hand_on_positive_numbers() -> None:

@@ -38,7 +38,7 @@ def test_no_kernel_that_moves_is_high() -> None:
 def test_a_learning_rate_of_zero_is_told_and_the_code_sets_one() -> None:
     finding = the_finding(unchanged_weights, still(kernel="*", steps={"learning_rate": 0.0}))
     assert "the learning rate is 0" in finding.message
-    assert code(finding) == "keras.optimizers.Adam(learning_rate=1e-3)"
+    assert code(finding) == "keras.optimizers.Adam(learning_rate=0.001)  # 0 now"
 
 
 def test_weights_on_which_the_loss_does_not_depend_are_told() -> None:
@@ -52,7 +52,7 @@ def test_a_gradient_of_zeros_is_told() -> None:
 def test_updates_below_the_last_digit_are_told_and_the_code_takes_larger_ones() -> None:
     finding = the_finding(unchanged_weights, still({"norm": 1e-6}))
     assert "smaller than the last digit of the weights" in finding.message
-    assert "keras.optimizers.Adam(learning_rate=0.1)  # 0.001 now" in code(finding)
+    assert "keras.optimizers.Adam(learning_rate=0.01)  # 0.001 now" in code(finding)
 
 
 FADED = {"norm": 1e-14, "rms": 1e-15}

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradscope.diagnose.advice import another_function, layer_of, those
+from gradscope.diagnose.advice import another_function, those
 from gradscope.diagnose.finding import Advice, Evidence, Finding
 from gradscope.diagnose.learning import learning
 from gradscope.diagnose.rule import rule
@@ -96,4 +96,4 @@ def _advice(network: Network, site: Site | None) -> tuple[Advice, ...]:
                    "loss uses. Set trainable = False if that is meant."),
         )  # fmt: skip
     why = f"Use a function with a slope instead of {site.activation}, such as sigmoid, whose output is near 0 or 1."
-    return those([another_function(layer_of(network, site.layer), "sigmoid", why)])
+    return those([another_function(network, [site.layer], "sigmoid", why)])

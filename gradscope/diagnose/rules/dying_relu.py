@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from gradscope.diagnose.advice import another_function, another_initialiser, layer_of, learning_rate, those
+from gradscope.diagnose.advice import another_function, another_initialiser, learning_rate, those
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import learning
 from gradscope.diagnose.rule import rule
@@ -72,7 +72,7 @@ def dying_relu(
     if not dying:
         return
     worst = max(dying, key=lambda column: (is_dying[column], is_silent[column], np.nan_to_num(share[column])))
-    site, layer = sites[worst], layer_of(frames.network, sites[worst].layer)
+    site, layers = sites[worst], tuple(dict.fromkeys(sites[column].layer for column in dying))
     first_step = _since(steps, shares[:, worst], floor, silences[worst] if is_silent[worst] else None)
     has_risen = bool(rise[worst] >= growth)
     # Of living units about half the entries are zero: half of the way from there to what these dead ones make.
@@ -103,12 +103,14 @@ def dying_relu(
         ),
         advice=those(
             [
-                another_initialiser(layer, site.activation) if at_birth else None,
+                another_initialiser(frames.network, layers) if at_birth else None,
                 None if at_birth else learning_rate(frames, 0.1, "Take smaller steps, which push no unit below zero."),
-                another_function(layer, "leaky_relu", "Use a function with a slope below zero, which cannot die."),
+                another_function(
+                    frames.network, layers, "leaky_relu", "Use a function with a slope below zero, which cannot die."
+                ),
             ]
         ),
-        layers=tuple(dict.fromkeys(sites[column].layer for column in dying)),
+        layers=layers,
         units=_dead_units(frames, site),
     )
 

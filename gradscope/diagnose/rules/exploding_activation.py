@@ -58,7 +58,7 @@ def exploding_activation(frames: Frames, *, growth: float = 1e3, range_share: fl
     growths, shares = latest(grown), latest(used)
     at_limit = shares[large].max() >= range_share
     worst = large[int(np.nanargmax(shares[large] if at_limit else growths[large]))]
-    site, layer = sites[worst], layer_of(frames.network, sites[worst].layer)
+    site, exploding = sites[worst], tuple(dict.fromkeys(sites[column].layer for column in large))
     size = f"{times(float(growths[worst]))} what they were at the start"
     if at_limit:
         size = f"up to {latest(largest)[worst]:.2g}, close to the largest number that their type holds"
@@ -74,8 +74,14 @@ def exploding_activation(frames: Frames, *, growth: float = 1e3, range_share: fl
             Evidence("RMS over that of the first records", growths[worst], math.nan if at_limit else growth),
             Evidence("largest over what the type holds", shares[worst], range_share if at_limit else math.nan),
         ),
-        advice=those([normalise(layer), learning_rate(frames, 0.1, "Take smaller steps."), clip_gradients(frames)]),
-        layers=tuple(dict.fromkeys(sites[column].layer for column in large)),
+        advice=those(
+            [
+                normalise(frames.network, exploding),
+                learning_rate(frames, 0.1, "Take smaller steps."),
+                clip_gradients(frames),
+            ]
+        ),
+        layers=exploding,
     )
 
 

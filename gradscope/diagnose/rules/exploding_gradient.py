@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gradscope.diagnose.advice import clip_gradients, layer_of, learning_rate, normalise, those
+from gradscope.diagnose.advice import clip_gradients, learning_rate, normalise, those
 from gradscope.diagnose.depth import times, weighted_layers
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import learning
@@ -102,7 +102,7 @@ def exploding_gradient(
             [
                 learning_rate(frames, 0.1, "Take smaller steps."),
                 clip_gradients(frames),
-                normalise(layer_of(frames.network, found.layer)) if found.layer is not None else None,
+                normalise(frames.network, [found.layer]) if found.layer is not None else None,
             ]
         ),
         layers=() if found.layer is None else (found.layer,),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 
 from gradscope.diagnose.advice import another_function, those
-from gradscope.diagnose.chains import LINEAR, WEIGHTED, Link, is_linear, linear_links
+from gradscope.diagnose.chains import LINEAR, WEIGHTED, is_linear, linear_links
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import learning
 from gradscope.diagnose.rule import rule
@@ -44,7 +44,7 @@ def linear_stack(frames: Frames, *, left: float = 0.5) -> Iterator[Finding]:
     # Before it has been trained a network that is linear throughout is as suspect as one that has not learnt.
     bad = whole and (state.state in {"unknown", "diverged"} or state.level > left)
     limit = left if bad else math.nan
-    layers = _layers(links)
+    before = dict.fromkeys(link.first.key for link in links)
     first, second = links[0].first.key, links[0].second.key
     between = f"nothing non-linear lies between {first} and {second}, so that they compute no more than one layer could"
     yield Finding(
@@ -58,13 +58,9 @@ def linear_stack(frames: Frames, *, left: float = 0.5) -> Iterator[Finding]:
             Evidence("pairs of layers with nothing non-linear between them", float(len(links)), 1.0),
             *state.evidence(limit),
         ),
-        advice=those([another_function(links[0].first, "relu", "Give the hidden layers an activation function.")]),
-        layers=layers,
+        advice=those([another_function(network, before, "relu", "Give the hidden layers an activation function.")]),
+        layers=tuple(dict.fromkeys(layer.key for link in links for layer in (link.first, link.second))),
     )
-
-
-def _layers(links: list[Link]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(layer.key for link in links for layer in (link.first, link.second)))
 
 
 def _is_linear_throughout(network: Network) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from gradscope.diagnose.advice import clip_gradients, learning_rate, scale_inputs, those
+from gradscope.diagnose.advice import check_data, clip_gradients, learning_rate, scale_inputs, those
 from gradscope.diagnose.finding import Advice, Evidence, Finding
 from gradscope.diagnose.learning import epoch_losses
 from gradscope.diagnose.rule import rule
@@ -87,7 +87,7 @@ def nan_or_inf(frames: Frames, *, records: float = 10, warm_up: float = 50) -> I
         ),
         advice=those(
             [
-                scale_inputs() if at == 0 else None,
+                *([check_data(), scale_inputs(frames.network)] if at == 0 else []),
                 _logits(frames),
                 learning_rate(frames, 0.1, "Take smaller steps."),
                 clip_gradients(frames),
@@ -173,7 +173,7 @@ def _skipping(frames: Frames, steps: int, records: int) -> Iterator[Finding]:
             Evidence("steps skipped of the last records", 1.0, 1.0, unit="fraction"),
             Evidence("loss scale", float(frames.steps["loss_scale"].iloc[-1])),
         ),
-        advice=those([scale_inputs(), learning_rate(frames, 0.1, "Take smaller steps.")]),
+        advice=those([scale_inputs(frames.network), learning_rate(frames, 0.1, "Take smaller steps.")]),
         layers=tuple(bad[:1]),
     )
 

@@ -79,7 +79,7 @@ def not_converging(frames: Frames) -> Iterator[Finding]:
         ),
         advice=those(
             [
-                scale_inputs(),
+                scale_inputs(frames.network),
                 learning_rate(frames, 0.1, "Try a smaller learning rate, and a larger one."),
                 Advice(
                     "Overfit ten samples first: if that fails, the model, the loss or the labels are wrong.",

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from gradscope.diagnose.advice import another_function, layer_of, normalise, those
+from gradscope.diagnose.advice import another_function, normalise, those
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.series import (
     Floats,
@@ -59,7 +59,7 @@ def not_zero_centred(
         return
     worst = int(bad[np.argmax(agreed[bad])])
     site, kernel = pairs[worst]
-    layer = layer_of(frames.network, site.layer)
+    layers = tuple(dict.fromkeys(pairs[int(column)][0].layer for column in bad))
     sign = "positive" if site.profile is not None and site.profile.minimum >= 0 else "negative"
     yield Finding(
         rule="not_zero_centred",
@@ -76,11 +76,13 @@ def not_zero_centred(
         ),
         advice=those(
             [
-                another_function(layer, "tanh", f"Use a function centred on zero instead of {site.activation}."),
-                normalise(layer),
+                another_function(
+                    frames.network, layers, "tanh", f"Use a function centred on zero instead of {site.activation}."
+                ),
+                normalise(frames.network, layers),
             ]
         ),
-        layers=tuple(dict.fromkeys(pairs[int(column)][0].layer for column in bad)),
+        layers=layers,
     )
 
 

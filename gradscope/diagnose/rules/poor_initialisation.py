@@ -8,22 +8,20 @@ import numpy as np
 
 from gradscope.diagnose.advice import (
     another_initialiser,
-    initialiser_for,
     initialiser_of,
-    layer_code,
     layer_of,
     normalise,
     those,
 )
 from gradscope.diagnose.depth import Weighted, passable, times, unnormalised_groups, weighted_layers
-from gradscope.diagnose.finding import Advice, Evidence, Finding, Severity
+from gradscope.diagnose.finding import Evidence, Finding, Severity
 from gradscope.diagnose.learning import learning
 from gradscope.diagnose.rule import rule
 from gradscope.diagnose.series import Floats, latest, site_series, spread_over_samples
 from gradscope.network import Network
 from gradscope.store.frames import Frames
 
-_CONSTANT = frozenset({"Zeros", "Ones", "Constant", "zeros", "ones", "constant"})
+_CONSTANT = frozenset({"zeros", "ones", "constant"})
 
 
 @rule(before_training=True, figure="heatmap")
@@ -97,13 +95,8 @@ def _identical_units(
     network: Network, weighted: tuple[Weighted, ...], copies: list[int], severity: Severity, at: tuple[int, int]
 ) -> Finding:
     site = weighted[copies[0]].site
-    layer = layer_of(network, site.layer)
+    layers = tuple(weighted[column].site.layer for column in copies)
     others = "" if len(copies) == 1 else f", as in {len(copies) - 1} more layers"
-    wanted = initialiser_for(site.activation)
-    advice = (
-        Advice("Draw the weights at random, so that units become different.",
-               layer_code(layer, kernel_initializer=wanted) if layer is not None else ""),
-    )  # fmt: skip
     return Finding(
         rule="poor_initialisation",
         severity=severity,
@@ -112,8 +105,8 @@ def _identical_units(
         last_step=at[1],
         message=f"All {site.units} units of {site.layer} compute the same{others}: they were given the same weights.",
         evidence=(Evidence("units that are copies of one another", float(site.units), 2.0),),
-        advice=advice,
-        layers=tuple(weighted[column].site.layer for column in copies),
+        advice=those([another_initialiser(network, layers)]),
+        layers=layers,
     )
 
 
@@ -143,20 +136,19 @@ def _uneven(
     far = known[int(np.argmax(values) if grows else np.argmin(values))]
     other = weighted[known[int(np.argmin(values) if grows else np.argmax(values))]].site.layer
     site = weighted[far].site
-    layer = layer_of(network, site.layer)
     # From where on the signal is nearer to the far end than to the other, on a logarithmic scale.
     middle = float(np.sqrt(values.max() * values.min()))
-    changed = [column for column in known if (spreads[column] > middle) == grows]
+    changed = tuple(weighted[column].site.layer for column in known if (spreads[column] > middle) == grows)
     yield Finding(
         rule="poor_initialisation",
         statistic="activations.sample_std",
         severity=severity,
-        layer=weighted[changed[0]].site.layer,
+        layer=changed[0],
         first_step=at[0],
         last_step=at[1],
         message=f"As the weights were drawn, the signal {'grows' if grows else 'fades'} on its way through the layers: "
         f"at {site.layer} it is {times(ratio)} {'larger' if grows else 'smaller'} than at {other}.",
         evidence=(Evidence("spread over samples, largest over smallest along depth", ratio, limit),),
-        advice=those([another_initialiser(layer, site.activation), normalise(layer)]),
-        layers=tuple(weighted[column].site.layer for column in changed),
+        advice=those([another_initialiser(network, changed), normalise(network, changed)]),
+        layers=changed,
     )

@@ -10,7 +10,6 @@ import numpy as np
 from gradscope.diagnose.advice import (
     another_function,
     another_initialiser,
-    layer_of,
     learning_rate,
     normalise,
     scale_inputs,
@@ -58,7 +57,7 @@ def saturated_activation(
         return
     share, constant = latest(shares), latest(stuck)
     worst = flat[int(np.nanargmax(share[flat]))] if not np.isnan(share[flat]).all() else flat[0]
-    site, layer = sites[worst], layer_of(frames.network, sites[worst].layer)
+    site, layers = sites[worst], tuple(dict.fromkeys(sites[column].layer for column in flat))
     low, high = latest(series("saturated_low_fraction"))[worst], latest(series("saturated_high_fraction"))[worst]
     tail = "the lower end" if low > 4 * high else "the upper end" if high > 4 * low else "one end or the other"
     by_entries = bool(share[worst] >= fraction)
@@ -85,12 +84,14 @@ def saturated_activation(
         ),
         advice=those(
             [
-                scale_inputs() if on_inputs else None,
-                normalise(layer),
-                another_initialiser(layer, site.activation),
+                scale_inputs(frames.network) if on_inputs else None,
+                normalise(frames.network, layers),
+                another_initialiser(frames.network, layers),
                 None if at_once else learning_rate(frames, 0.1, "Take smaller steps, which push no unit so far out."),
-                another_function(layer, "relu", f"Use a function without an upper end instead of {site.activation}."),
+                another_function(
+                    frames.network, layers, "relu", f"Use a function without an upper end instead of {site.activation}."
+                ),
             ]
         ),
-        layers=tuple(dict.fromkeys(sites[column].layer for column in flat)),
+        layers=layers,
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradscope.diagnose.advice import another_initialiser, layer_of, normalise, those
+from gradscope.diagnose.advice import another_initialiser, normalise, those
 from gradscope.diagnose.depth import passable, times, unnormalised_groups, weighted_layers
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import learning
@@ -54,7 +54,7 @@ def vanishing_activation(frames: Frames, *, ratio: float = 1e-3, alike: float = 
     left = _ratio(latest(spread)[first], latest(before)[first])
     own = _ratio(latest(spread)[first], latest(series("rms"))[first])
     how = f"vary {times(1 / left)} less than those before it" if 0 < left < ratio else "hardly vary at all"
-    layer = layer_of(frames.network, site.layer)
+    layers = tuple(weighted[column].site.layer for column in faded)
     yield Finding(
         rule="vanishing_activation",
         statistic="activations.sample_std",
@@ -69,8 +69,8 @@ def vanishing_activation(frames: Frames, *, ratio: float = 1e-3, alike: float = 
             else Evidence("spread over samples beside the layer's RMS", own, alike, above=False),
             *state.evidence(),
         ),
-        advice=those([another_initialiser(layer, site.activation), normalise(layer)]),
-        layers=tuple(weighted[column].site.layer for column in faded),
+        advice=those([another_initialiser(frames.network, layers), normalise(frames.network, layers)]),
+        layers=layers,
     )
 
 

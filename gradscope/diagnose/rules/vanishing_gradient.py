@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradscope.diagnose.advice import another_function, another_initialiser, layer_of, normalise, those
+from gradscope.diagnose.advice import another_function, another_initialiser, normalise, residual, those
 from gradscope.diagnose.depth import Weighted, behind, fading_along_depth, times, weighted_layers
 from gradscope.diagnose.finding import Advice, Evidence, Finding
 from gradscope.diagnose.learning import learning
@@ -106,18 +106,18 @@ def _count(number: int) -> str:
 
 
 def _advice(network: Network, weighted: tuple[Weighted, ...], lost: list[int]) -> tuple[Advice, ...]:
-    layer = layer_of(network, weighted[lost[-1]].site.layer)
+    layers = [weighted[column].site.layer for column in lost]
     activation = _function_after(network, weighted[lost[-1]])
-    swap = None
+    swap: tuple[Advice, ...] = ()
     if activation in {"sigmoid", "tanh", "softsign", "hard_sigmoid", "hard_tanh", "softplus", "exponential"}:
         why = f"Use a function whose slope is 1 where it is active, instead of {activation}, in the hidden layers."
-        swap = another_function(layer, "relu", why)
+        swap = those([another_function(network, layers, "relu", why)])
     return those(
         [
             swap,
-            another_initialiser(layer, activation) if swap is None else None,
-            normalise(layer),
-            Advice("Let the signal pass by: add what enters a block of layers to what leaves it.", "x = x + block(x)"),
+            () if swap else another_initialiser(network, layers),
+            normalise(network, layers),
+            residual(network, layers),
         ]
     )
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gradscope.diagnose.advice import initialiser_of, layer_code, layer_of
+from gradscope.diagnose.advice import initialiser_of, layer_of
 from gradscope.diagnose.finding import Advice, Evidence, Finding
+from gradscope.diagnose.keras_code import layer_code
 from gradscope.inspection.subject import Subject
 
 

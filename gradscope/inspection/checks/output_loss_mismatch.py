@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradscope.diagnose.advice import layer_code
 from gradscope.diagnose.finding import Advice, Evidence, Finding, Severity
+from gradscope.diagnose.keras_code import layer_code
 from gradscope.inspection.subject import Output, Subject
 from gradscope.network import Site
 

@@ -49,7 +49,7 @@ def settings_of(frames: Frames) -> Settings:
     params = frames.sessions[-1].params if frames.sessions else _NOTHING
     recording = frames.sessions[-1].settings if frames.sessions else _NOTHING
     whole: dict[str, Any] = {f"params.{name}": value for name, value in flat(params).items()}
-    whole |= flat(dataclasses.asdict(frames.network.compiled))
+    whole |= flat({**dataclasses.asdict(frames.network.compiled), "optimizer_config": {}})
     whole["learning_rate"] = _learning_rate(frames)
     settings: dict[tuple[str, str], Any] = {("", name): value for name, value in whole.items()}
     for layer in frames.network.layers:
