@@ -67,7 +67,7 @@ def check(
     Severity:
       high    the training is failing now
       medium  a part of the network is lost, or will be
-      low     information; nothing need be done
+      low     information
 
     \b
     Examples:

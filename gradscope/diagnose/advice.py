@@ -36,6 +36,7 @@ _SCALES: Final[Mapping[tuple[float, str], str]] = {
 }  # fmt: skip
 _REGRESSIONS: Final = ("mean_squared", "mean_absolute", "huber", "log_cosh", "mse", "mae")
 _NAMES: Final = 3
+_EPOCHS: Final = 1000  # more are not worth the waiting
 _RAISED: Final = 10.0  # times the usual rate: no larger one is advised
 _LOWERED: Final = 10.0  # times the usual rate: what is still larger after it was lowered is replaced by the usual one
 
@@ -344,4 +345,13 @@ def overfit() -> Advice:
         "Overfit ten samples first: if that fails, the model, the loss or the labels are wrong.",
         "model.fit(x[:10], y[:10], epochs=200)",
         Remedy("data", (), {"samples": 10}),
+    )
+
+
+def train_on(epochs: float) -> Advice:
+    """Advise to train for so many epochs more."""
+    return Advice(
+        "Train on: the loss still falls.",
+        f"model.fit(x, y, epochs={epochs:.0f})" if epochs <= _EPOCHS else "",
+        Remedy("code", (), {"epochs": epochs}),
     )

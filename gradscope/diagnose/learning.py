@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 import numpy as np
 
-from gradscope.diagnose.finding import Evidence
+from gradscope.diagnose.finding import Evidence, Severity
 from gradscope.diagnose.series import Floats, first_known, last_known, median, step_series, training_steps
 from gradscope.network import Network
 from gradscope.store.frames import Frames
@@ -82,6 +82,21 @@ class Learning:
             return ()
         of = "loss at the start" if math.isnan(self.baseline) else "baseline loss"
         return (Evidence(f"share of the {of} that is left", self.level, limit, above, "fraction"),)
+
+
+def severity_of_loss(state: Learning, lost: int, of: int, *, from_start: bool) -> Severity:
+    """Return how bad it is that layers take no part: medium, whatever the others make of it.
+
+    High where the training fails, or where most of them never took part and most of what there is to learn is left.
+
+    Args:
+        state: How far the training has come.
+        lost: Layers that take no part.
+        of: Layers that could.
+        from_start: Whether it was so from the first steps on.
+    """
+    most = from_start and 2 * lost > of and state.level > LEARNT
+    return "high" if state.failing or most else "medium"
 
 
 def epoch_losses(frames: Frames) -> Floats:

@@ -111,6 +111,39 @@ def hidden_sites(network: Network) -> tuple[Site, ...]:
     return tuple(site for site in network.sites if not site.is_output)
 
 
+def applications(network: Network, sites: Sequence[Site]) -> list[list[int]]:
+    """Return the columns of ``sites`` in groups of the same units: a layer with weights is one layer."""
+    own = {variable.layer for variable in network.variables if variable.role == "kernel"}
+    groups: dict[tuple[str, str, int], list[int]] = {}
+    for column, site in enumerate(sites):
+        is_shared = site.layer in own
+        groups.setdefault((site.layer if is_shared else site.key, site.activation, site.units), []).append(column)
+    return list(groups.values())
+
+
+def in_all(values: Floats, groups: Sequence[Sequence[int]]) -> Floats:
+    """Return what holds in every application, shape ``(records, groups)``: of shares of units, the smallest.
+
+    Example:
+        >>> in_all(np.array([[0.5, 0.1, 0.9]]), [[0, 1], [2]]).tolist()
+        [[0.1, 0.9]]
+    """
+    columns = [np.fmin.reduce(values[:, list(group)], axis=1) for group in groups]
+    return np.stack(columns, axis=1) if columns else values[:, :0]
+
+
+def without_gradient(frames: Frames, up_to: str | None = None) -> bool:
+    """Return whether every weight, or every one up to a layer, has had a gradient of exactly zero for some records.
+
+    What computes the layer's inputs then stays as it is, and so does the layer.
+    """
+    order = {layer.key: layer.order for layer in frames.network.layers}
+    last = math.inf if up_to is None else order.get(up_to, -1)
+    concerned = [variable for variable in frames.network.variables if order.get(variable.layer, math.inf) <= last]
+    zeros = variable_series(frames, concerned)("zero_fraction")
+    return bool(concerned) and all(onset is not None for onset in onsets(zeros == 1))
+
+
 def is_bounded(site: Site) -> bool:
     """Return whether the function is flat at both ends, with its slope between them around zero.
 

@@ -56,10 +56,15 @@ def test_no_hidden_layer_that_learns_is_high_though_the_output_learns() -> None:
     assert the_finding(blocked_gradient, frames).severity == "high"
 
 
-def test_weights_that_have_no_part_in_the_loss_are_information_while_the_rest_learns() -> None:
+def test_weights_that_have_no_part_in_the_loss_are_a_part_lost_while_the_rest_learns() -> None:
     finding = the_finding(blocked_gradient, run(stack("relu"), gradients={"dense_1/*": CUT}))
-    assert (finding.severity, finding.layer) == ("low", "dense_1")
+    assert (finding.severity, finding.layer, finding.irreversible) == ("medium", "dense_1", False)
     assert finding.message.startswith("The loss does not depend on the weights of dense_1")
+
+
+def test_a_model_of_which_no_weight_has_a_part_in_the_loss_cannot_learn_any_more() -> None:
+    finding = the_finding(blocked_gradient, run(stack("relu"), recorded=[0], gradients={"*": CUT}))
+    assert (finding.severity, finding.irreversible) == ("high", True)
 
 
 def test_the_code_gives_the_layer_a_function_with_a_slope() -> None:

@@ -66,7 +66,7 @@ def test_of_a_rule_that_raises_nothing_is_kept() -> None:
 def test_an_unknown_threshold_is_an_error_that_names_those_there_are() -> None:
     with pytest.raises(ArgumentError, match=r"'few_samples' has no threshold 'most'. It has: least"):
         diagnose(SATURATED, [few_samples], few_samples={"most": 1.0})
-    with pytest.raises(ArgumentError, match=r"'not_converging' has no threshold 'x'. It has: none"):
+    with pytest.raises(ArgumentError, match=r"'not_converging' has no threshold 'x'. It has: spread"):
         diagnose(SATURATED, not_converging={"x": 1.0})
 
 

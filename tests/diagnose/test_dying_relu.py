@@ -1,16 +1,17 @@
 """Units that are zero on every sample of a window: when they are a fault, and when they are usual."""
 
+import dataclasses
 import math
 from typing import Any
 
 import numpy as np
 import pytest
-from diagnose.answers import FLAT_AT_THE_END, STUCK, code, evidence, the_finding
+from diagnose.answers import FLAT_AT_THE_END, LEARNING, STUCK, code, evidence, the_finding
 
 from gradscope.diagnose.rules.dying_relu import dying_relu
 from gradscope.network import Network
 from gradscope.store.frames import Frames
-from gradscope.testing import Part, network, run, stack
+from gradscope.testing import ADAM, Part, network, run, stack
 
 
 def dead(share: Any, net: Network | None = None, *, site: str = "dense_2", **changes: Any) -> Frames:
@@ -140,3 +141,76 @@ def test_the_share_is_that_of_the_last_window_though_the_last_record_lacks_it() 
 def test_a_last_record_without_a_share_does_not_move_the_first_step() -> None:
     shares = np.array([0.0] * 4 + [0.6] * 7 + [math.nan])
     assert the_finding(dying_relu, dead(shares)).first_step == 100
+
+
+# ---- How bad it is
+
+NO_GRADIENT = {"*": {"zero_fraction": 1.0, "norm": 0.0, "rms": 0.0}}
+
+
+def test_a_whole_layer_that_nothing_can_bring_back_is_high_however_the_loss_fell() -> None:
+    finding = the_finding(dying_relu, dead(1.0, epochs=FLAT_AT_THE_END, gradients=NO_GRADIENT))
+    assert (finding.severity, finding.irreversible) == ("high", True)
+
+
+def test_a_whole_layer_whose_inputs_still_change_may_come_back() -> None:
+    finding = the_finding(dying_relu, dead(1.0, epochs=FLAT_AT_THE_END))
+    assert (finding.severity, finding.irreversible) == ("medium", False)
+
+
+@pytest.mark.parametrize(
+    ("units", "share", "severity"),
+    [(2, 0.5, "low"), (8, 0.5, "low"), (8, 0.75, "medium"), (64, 0.5, "medium"), (512, 0.5, "medium")],
+)
+def test_a_small_layer_of_a_network_that_has_learnt_loses_some_units_by_chance(
+    units: int, share: float, severity: str
+) -> None:
+    net = stack("relu", units=units)
+    assert the_finding(dying_relu, dead(share, net, epochs=FLAT_AT_THE_END)).severity == severity
+
+
+def test_the_same_units_are_a_part_lost_while_it_still_learns() -> None:
+    assert the_finding(dying_relu, dead(0.5, stack("relu", units=8), epochs=LEARNING)).severity == "medium"
+
+
+def shared() -> Network:
+    net = stack("relu", depth=2)
+    return dataclasses.replace(
+        net, sites=(net.sites[0], dataclasses.replace(net.sites[0], key="again"), *net.sites[1:])
+    )
+
+
+def test_a_layer_that_is_applied_twice_is_one_and_a_unit_is_dead_where_it_is_in_both() -> None:
+    shares = {"dense": {"dead_unit_fraction": 0.6}, "again": {"dead_unit_fraction": 0.7}}
+    finding = the_finding(dying_relu, run(shared(), activations=shares))
+    assert evidence(finding, "dead units").value == pytest.approx(0.6)
+    assert finding.layers == ("dense",)
+    assert "in all" not in finding.message
+    assert nothing(run(shared(), activations={"dense": {"dead_unit_fraction": 0.6}}))
+
+
+def test_of_a_layer_that_is_applied_twice_the_units_are_listed_that_are_dead_in_both() -> None:
+    units = {"dense": {1: {"dead": 1.0}, 2: {"dead": 1.0}}, "again": {2: {"dead": 1.0}}}
+    shares = {"dense": {"dead_unit_fraction": 0.6}, "again": {"dead_unit_fraction": 0.7}}
+    assert the_finding(dying_relu, run(shared(), activations=shares, units=units)).units == (2,)
+
+
+# ---- Outputs
+
+
+def rectified(**changes: Any) -> Frames:
+    compiled = dataclasses.replace(ADAM, loss="mean_squared_error", from_logits=None)
+    net = network(Part("dense", activation="relu"), Part("out", activation="relu", kernel=(64, 1)), compiled=compiled)
+    return run(net, activations={"out": {"dead_unit_fraction": 1.0}}, **changes)
+
+
+def test_an_output_that_is_dead_gets_the_function_that_its_loss_needs() -> None:
+    finding = the_finding(dying_relu, rectified(epochs=STUCK, gradients=NO_GRADIENT))
+    assert (finding.severity, finding.irreversible) == ("high", True)
+    assert finding.message == "The only unit of out is zero for every sample and gets no gradient."
+    assert finding.advice[0].code == "keras.layers.Dense(1)  # out"
+    assert "leaky_relu" not in code(finding)
+
+
+def test_an_output_that_is_zero_where_that_was_to_be_learnt_is_left_alone() -> None:
+    assert nothing(rectified(epochs=FLAT_AT_THE_END))

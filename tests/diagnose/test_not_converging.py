@@ -10,7 +10,7 @@ from diagnose.answers import FLAT_AT_THE_END, LEARNING, NO_BASELINE, STUCK, code
 from gradscope.diagnose.rules.not_converging import not_converging
 from gradscope.network import Network
 from gradscope.store.frames import Frames
-from gradscope.testing import run, stack
+from gradscope.testing import ADAM, run, stack
 
 
 def training(losses: list[float], net: Network | None = None, **changes: Any) -> Frames:
@@ -91,3 +91,37 @@ def test_a_loss_that_still_falls_is_told_when_the_training_has_ended_with_the_ep
     assert "still falls" in finding.message
     assert "2 more epochs at this pace" in finding.message
     assert list(not_converging(dataclasses.replace(frames, ended=False))) == []
+
+
+# ---- What is advised
+
+
+def kinds(frames: Frames) -> list[str | None]:
+    (finding,) = not_converging(frames)
+    return [item.remedy and item.remedy.kind for item in finding.advice]
+
+
+MSE = dataclasses.replace(ADAM, loss="mean_squared_error", from_logits=None)
+
+
+def test_data_come_first_and_another_rate_last() -> None:
+    assert kinds(run(stack("relu"), epochs=STUCK)) == ["input_scaling", "data", "learning_rate"]
+
+
+def test_targets_that_are_far_from_one_are_scaled_before_all_else() -> None:
+    variance = 1e6
+    frames = run(stack("relu", compiled=MSE), epochs={"loss": [variance] * 6}, steps={"baseline_loss": variance})
+    assert kinds(frames)[0] == "target_scaling"
+    frames = run(stack("relu", compiled=MSE), epochs={"loss": [1.0] * 6}, steps={"baseline_loss": 1.0})
+    assert kinds(frames)[0] == "input_scaling"
+
+
+def test_a_loss_that_still_falls_needs_more_epochs() -> None:
+    falling = {"loss": [3.2, 3.1, 3.0, 2.9, 2.8, 2.7]}
+    assert kinds(run(stack("relu"), epochs=falling))[0] == "code"
+
+
+def test_data_are_checked_for_values_that_are_not_finite_only_where_the_loss_is_not() -> None:
+    assert "check" not in " ".join(
+        str(item.remedy) for f in not_converging(run(stack(), epochs=STUCK)) for item in f.advice
+    )

@@ -47,9 +47,14 @@ def test_a_signal_that_grows_through_the_layers_is_told_as_growing() -> None:
 
 def test_the_code_draws_the_weights_to_match_the_function() -> None:
     advised = code(the_finding(poor_initialisation, spreads(1.0, 5.0, 25.0, 125.0)))
-    assert advised.startswith(
-        'keras.layers.Dense(64, activation="relu", kernel_initializer="he_normal")  # dense_2, dense_3\n'
-    )
+    made = 'keras.layers.Dense(64, activation="relu", kernel_initializer="he_normal")'
+    assert advised.startswith(f"{made}  # dense, dense_1, dense_2, dense_3\n")
+
+
+def test_inputs_that_are_large_are_scaled_first() -> None:
+    finding = the_finding(poor_initialisation, spreads(100.0, 1e3, 1e4, 1e5))
+    assert finding.advice[0].remedy is not None
+    assert finding.advice[0].remedy.kind == "input_scaling"
 
 
 def test_units_that_were_given_the_same_weights_are_copies() -> None:
@@ -61,8 +66,11 @@ def test_units_that_were_given_the_same_weights_are_copies() -> None:
     assert "he_normal" in code(finding)
 
 
-def test_both_are_information_where_the_network_learns_all_the_same() -> None:
-    assert the_finding(poor_initialisation, copies(epochs=FLAT_AT_THE_END)).severity == "low"
+def test_copies_are_a_part_lost_however_much_the_others_learn() -> None:
+    assert the_finding(poor_initialisation, copies(epochs=FLAT_AT_THE_END)).severity == "medium"
+
+
+def test_a_signal_that_fades_is_information_where_the_network_learns_all_the_same() -> None:
     faded = spreads(1.0, 0.05, 0.001, epochs=FLAT_AT_THE_END)
     assert the_finding(poor_initialisation, faded).severity == "low"
 

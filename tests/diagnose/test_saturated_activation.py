@@ -1,9 +1,10 @@
 """Bounded functions in their flat ends."""
 
+import dataclasses
 from typing import Any
 
 import pytest
-from diagnose.answers import LEARNING, STUCK, code, evidence, only_at, the_finding
+from diagnose.answers import FLAT_AT_THE_END, LEARNING, STUCK, code, evidence, only_at, the_finding
 
 from gradscope.diagnose.rules.saturated_activation import saturated_activation
 from gradscope.network import Network
@@ -27,8 +28,27 @@ def test_a_saturated_layer_is_high_while_nothing_is_learnt() -> None:
     assert share.value >= share.threshold == 0.7
 
 
-def test_the_same_is_information_while_the_network_learns() -> None:
-    assert the_finding(saturated_activation, saturated(0.9, epochs=LEARNING)).severity == "low"
+def test_the_same_is_a_part_lost_while_the_network_learns() -> None:
+    assert the_finding(saturated_activation, saturated(0.9, epochs=LEARNING)).severity == "medium"
+    assert the_finding(saturated_activation, saturated(0.9, epochs=FLAT_AT_THE_END)).severity == "medium"
+
+
+def test_most_layers_from_the_start_are_high_while_most_is_left_to_learn() -> None:
+    columns = {"*": {"saturated_fraction": 0.8}}
+    for epochs, severity in ((LEARNING, "high"), (FLAT_AT_THE_END, "medium")):
+        frames = run(stack("tanh", depth=3), epochs=epochs, activations=columns)
+        assert the_finding(saturated_activation, frames).severity == severity
+
+
+def test_a_layer_that_is_applied_twice_is_told_once_and_is_saturated_where_it_is_in_both() -> None:
+    net = stack("tanh", depth=2)
+    again = dataclasses.replace(net.sites[0], key="dense/again")
+    net = dataclasses.replace(net, sites=(net.sites[0], again, *net.sites[1:]))
+    for second, count in ((0.1, 0), (0.8, 1)):
+        columns = {"dense": {"saturated_fraction": 0.9}, "dense/again": {"saturated_fraction": second}}
+        found = list(saturated_activation(run(net, epochs=STUCK, activations=columns)))
+        assert len(found) == count
+        assert all(finding.layers == ("dense",) and "layers" not in finding.message for finding in found)
 
 
 @pytest.mark.parametrize(

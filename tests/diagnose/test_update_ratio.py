@@ -108,3 +108,18 @@ def test_steps_that_the_loss_scale_skipped_do_not_count() -> None:
 
 def test_a_ratio_that_is_not_known_is_left_alone() -> None:
     assert nothing(ratio(math.nan))
+
+
+def test_a_rate_is_not_too_low_where_one_kernel_moves_as_it_should() -> None:
+    """The gradient fades on its way to the others, and larger steps would throw this one about."""
+    ratios = {"*": {"update_to_weight_ratio": 1e-7}, "dense_5/kernel": {"update_to_weight_ratio": 1e-3}}
+    assert list(update_ratio(run(stack("sigmoid"), epochs=STUCK, gradients=ratios))) == []
+    ratios["dense_5/kernel"] = {"update_to_weight_ratio": 5e-5}
+    assert "too low" in the_finding(update_ratio, run(stack("sigmoid"), epochs=STUCK, gradients=ratios)).message
+
+
+def test_far_too_small_steps_of_plain_descent_get_another_optimizer_first() -> None:
+    net = stack("relu", compiled=dataclasses.replace(ADAM, optimizer="SGD"))
+    small = {"*": {"update_to_weight_ratio": 1e-7}}
+    frames = run(net, epochs=STUCK, gradients=small, steps={"learning_rate": 1e-5})
+    assert the_finding(update_ratio, frames).advice[0].code == "keras.optimizers.Adam(learning_rate=0.001)"

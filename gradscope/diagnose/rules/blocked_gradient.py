@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradscope.diagnose.advice import another_function, those
+from gradscope.diagnose.advice import advice, another_function, those
 from gradscope.diagnose.finding import Advice, Evidence, Finding
 from gradscope.diagnose.learning import learning
 from gradscope.diagnose.rule import rule
@@ -23,8 +23,8 @@ def blocked_gradient(frames: Frames) -> Iterator[Finding]:
     ``stop_gradient`` do the same. The layers before it keep the weights they were drawn with. A function with a
     gradient of its own, such as a straight-through estimator, lets the gradient pass and is not named.
 
-    Severity: high where the training fails, or a function cuts all hidden layers off; medium where it cuts a part off;
-    low where weights have no part in the loss and the training goes on without them.
+    Severity: high where the training fails, a function cuts all hidden layers off, or nothing is left that could learn;
+    medium where a part of the network is cut off.
 
     What to try: a function with a slope in its place; looking for stop_gradient, argmax, rounding or an output
     without loss.
@@ -60,8 +60,8 @@ def blocked_gradient(frames: Frames) -> Iterator[Finding]:
         )
     else:
         message = f"The loss does not depend on the weights of {_names(cut)}: they get no gradient."
-    all_hidden = bool(hidden) and hidden <= set(cut)
-    severity = "high" if state.failing or (all_hidden and site is not None) else "low" if site is None else "medium"
+    is_whole = bool(hidden) and hidden <= set(cut) and site is not None
+    severity = "high" if state.failing or is_whole or is_cut.all() else "medium"
     yield Finding(
         rule="blocked_gradient",
         statistic="gradients.rms",
@@ -71,8 +71,9 @@ def blocked_gradient(frames: Frames) -> Iterator[Finding]:
         last_step=int(series.steps[-1]),
         message=message,
         evidence=(Evidence("kernels without any gradient", float(is_cut.sum()), 1.0),),
-        advice=_advice(frames.network, site),
+        advice=_advice(frames.network, site, cut),
         layers=tuple(dict.fromkeys((*cut, named))),
+        irreversible=severity == "high",
     )
 
 
@@ -89,11 +90,15 @@ def _names(layers: tuple[str, ...]) -> str:
     return f"{layers[0]} to {layers[-1]} ({len(layers)} layers)"
 
 
-def _advice(network: Network, site: Site | None) -> tuple[Advice, ...]:
+def _advice(network: Network, site: Site | None, cut: tuple[str, ...]) -> tuple[Advice, ...]:
     if site is None:
+        mend = (
+            "Look for what cuts them off between there and the loss: stop_gradient, argmax, rounding, a comparison, "
+            "NumPy, or an output that no loss uses."
+        )
         return (
-            Advice("Look for what cuts them off: stop_gradient, argmax, rounding, a comparison, or an output that no "
-                   "loss uses. Set trainable = False if that is meant."),
-        )  # fmt: skip
+            advice(network, "code", mend, cut),
+            advice(network, "trainable", "Set trainable = False where that is meant.", cut, trainable=False),
+        )
     why = f"Use a function with a slope instead of {site.activation}, such as sigmoid, whose output is near 0 or 1."
     return those([another_function(network, [site.layer], "sigmoid", why)])

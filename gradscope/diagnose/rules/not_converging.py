@@ -5,9 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from gradscope.diagnose.advice import learning_rate, scale_inputs, those
+from gradscope.diagnose.advice import (
+    check_data,
+    clip_gradients,
+    is_regression,
+    learning_rate,
+    loss_of,
+    overfit,
+    scale_inputs,
+    scale_targets,
+    those,
+    train_on,
+)
 from gradscope.diagnose.finding import Advice, Evidence, Finding
-from gradscope.diagnose.learning import LEARNING, ON_BASELINE, learning
+from gradscope.diagnose.learning import LEARNING, ON_BASELINE, Learning, learning
 from gradscope.diagnose.rule import rule
 from gradscope.diagnose.series import training_steps
 from gradscope.store.frames import Frames
@@ -18,7 +29,7 @@ from gradscope.store.frames import Frames
     "vanishing_activation", "exploding_activation", "unchanged_weights", "update_ratio", "poor_initialisation",
     "linear_stack", "slow_convergence", "oscillating_loss",
 ))  # fmt: skip
-def not_converging(frames: Frames) -> Iterator[Finding]:
+def not_converging(frames: Frames, *, spread: float = 10.0) -> Iterator[Finding]:
     """The loss is no better than that of the best constant answer, or has run away.
 
     The best constant answer ignores the input: the frequencies of the classes, the mean of the targets. A network that
@@ -30,10 +41,13 @@ def not_converging(frames: Frames) -> Iterator[Finding]:
     Severity: high, as the training is failing; medium where no baseline is known and the loss has not run away, and
     where the loss still falls.
 
-    What to try: checking data and labels; other learning rates; overfitting ten samples first.
+    What to try: targets and inputs of unit scale; overfitting ten samples first; more epochs, where the loss still
+    falls; only then other learning rates.
 
     Args:
         frames: The run.
+        spread: Spread of the targets of a regression, by the best constant answer, pure number, from which they are to
+            be scaled first, and below whose inverse; answers begin near one.
 
     Source:
         Ours; what counts as learning stands in `gradscope.diagnose.learning`.
@@ -77,16 +91,26 @@ def not_converging(frames: Frames) -> Iterator[Finding]:
                 "share of the baseline loss that is left", state.level, LEARNING if known else math.nan, unit="fraction"
             ),
         ),
-        advice=those(
-            [
-                scale_inputs(frames.network),
-                learning_rate(frames, 0.1, "Try a smaller learning rate, and a larger one."),
-                Advice(
-                    "Overfit ten samples first: if that fails, the model, the loss or the labels are wrong.",
-                    "model.fit(x[:10], y[:10], epochs=200)",
-                ),
-            ]
-        ),
+        advice=_advice(frames, state, spread),
+    )
+
+
+def _advice(frames: Frames, state: Learning, spread: float) -> tuple[Advice, ...]:
+    network = frames.network
+    # The best constant answer to a squared error leaves the variance of the targets, to an absolute one their spread.
+    size = state.baseline**0.5 if "squared" in loss_of(network) else state.baseline
+    is_far = is_regression(network) and not 1 / spread < size < spread and not math.isnan(size)
+    last = learning_rate(frames, 0.1, "If the data are right, try a smaller learning rate, and a larger one.")
+    return those(
+        [
+            train_on(state.epochs_left) if state.state == "falling" else None,
+            check_data() if not math.isfinite(state.last) else None,
+            scale_targets(network) if is_far else None,
+            scale_inputs(network),
+            clip_gradients(frames) if state.state == "diverged" else None,
+            overfit(),
+            None if state.state == "falling" else last,
+        ]
     )
 
 

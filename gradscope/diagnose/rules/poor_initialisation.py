@@ -11,6 +11,7 @@ from gradscope.diagnose.advice import (
     initialiser_of,
     layer_of,
     normalise,
+    scale_inputs,
     those,
 )
 from gradscope.diagnose.depth import Weighted, passable, times, unnormalised_groups, weighted_layers
@@ -26,7 +27,7 @@ _CONSTANT = frozenset({"zeros", "ones", "constant"})
 
 @rule(before_training=True, figure="heatmap")
 def poor_initialisation(
-    frames: Frames, *, spread: float = 100.0, until: float = 10.0, difference: float = 3e-3
+    frames: Frames, *, spread: float = 100.0, until: float = 10.0, difference: float = 3e-3, large: float = 10.0
 ) -> Iterator[Finding]:
     """The first steps show that the weights were drawn badly.
 
@@ -34,9 +35,10 @@ def poor_initialisation(
     from layer to layer, so does the gradient. Units that start as copies of one another get the same gradient and stay
     copies, so that a layer of any width counts as one unit.
 
-    Severity: medium while the training fails, or before it has begun; else low.
+    Severity: medium while the training fails, or before it has begun, and where units stay copies; else low.
 
-    What to try: random weights from the initialiser that suits the function.
+    What to try: random weights from the initialiser that suits the function, in all layers; inputs of unit scale, where
+    it is they that are large.
 
     Args:
         frames: The run.
@@ -44,6 +46,8 @@ def poor_initialisation(
         until: Steps that count as the beginning, steps.
         difference: Spread between the means of units over the whole spread, pure number; copies differ by rounding,
             the root of some 1e-6.
+        large: Spread of the first layer's activations from which the inputs are to be scaled first, pure number; an
+            initialiser that suits hands on the spread that comes in, and that of scaled inputs is one.
 
     Source:
         Glorot and Bengio, AISTATS 2010; He et al., ICCV 2015; the thresholds are ours.
@@ -61,14 +65,14 @@ def poor_initialisation(
     passed = passable(weighted, over_samples)
     copies = _copies(frames.network, weighted, over_samples, whole, difference)
     if copies:
-        yield _identical_units(frames.network, weighted, copies, severity, (at[0], int(series.steps[-1])))
+        yield _identical_units(frames.network, weighted, copies, (at[0], int(series.steps[-1])))
         return
     # Both as drawn and in the median of the beginning: a batch may be odd, and a step may throw the weights about.
     drawn, beginning = passed[early][0], latest(passed[early], int(early.sum()))
     for part in unnormalised_groups(frames.network, weighted):
         if _unevenness(drawn[part]) >= spread:
             layers = tuple(weighted[column] for column in part)
-            yield from _uneven(frames.network, layers, beginning[part], spread, severity, at)
+            yield from _uneven(frames.network, layers, beginning[part], (spread, large), severity, at)
 
 
 def _copies(
@@ -92,14 +96,14 @@ def _copies(
 
 
 def _identical_units(
-    network: Network, weighted: tuple[Weighted, ...], copies: list[int], severity: Severity, at: tuple[int, int]
+    network: Network, weighted: tuple[Weighted, ...], copies: list[int], at: tuple[int, int]
 ) -> Finding:
     site = weighted[copies[0]].site
     layers = tuple(weighted[column].site.layer for column in copies)
     others = "" if len(copies) == 1 else f", as in {len(copies) - 1} more layers"
     return Finding(
         rule="poor_initialisation",
-        severity=severity,
+        severity="medium",
         layer=site.layer,
         first_step=at[0],
         last_step=at[1],
@@ -120,11 +124,12 @@ def _uneven(
     network: Network,
     weighted: tuple[Weighted, ...],
     spreads: Floats,
-    limit: float,
+    limits: tuple[float, float],
     severity: Severity,
     at: tuple[int, int],
 ) -> Iterator[Finding]:
-    """Yield a finding where the spread over samples changes along depth by more than ``limit``."""
+    """Yield a finding where the spread over samples changes along depth by more than the first limit."""
+    limit, large = limits
     known = [column for column in range(len(weighted)) if spreads[column] > 0]  # a branch may begin at zero by right
     if len(known) < 3:
         return
@@ -149,6 +154,12 @@ def _uneven(
         message=f"As the weights were drawn, the signal {'grows' if grows else 'fades'} on its way through the layers: "
         f"at {site.layer} it is {times(ratio)} {'larger' if grows else 'smaller'} than at {other}.",
         evidence=(Evidence("spread over samples, largest over smallest along depth", ratio, limit),),
-        advice=those([another_initialiser(network, changed), normalise(network, changed)]),
+        advice=those(
+            [
+                scale_inputs(network) if values[0] >= large else None,
+                another_initialiser(network, [layer.site.layer for layer in weighted]),
+                normalise(network, changed),
+            ]
+        ),
         layers=changed,
     )

@@ -16,9 +16,18 @@ from gradscope.diagnose.advice import (
     those,
 )
 from gradscope.diagnose.finding import Evidence, Finding
-from gradscope.diagnose.learning import learning
+from gradscope.diagnose.learning import learning, severity_of_loss
 from gradscope.diagnose.rule import rule
-from gradscope.diagnose.series import hidden_sites, is_bounded, judged_kernels, latest, onsets, site_series
+from gradscope.diagnose.series import (
+    applications,
+    hidden_sites,
+    in_all,
+    is_bounded,
+    judged_kernels,
+    latest,
+    onsets,
+    site_series,
+)
 from gradscope.store.frames import Frames
 
 
@@ -33,10 +42,11 @@ def saturated_activation(
     constant. Judged are hidden layers whose function is bounded on both sides; at the output a confident answer is
     saturated by right, and half of a ReLU is flat by design.
 
-    Severity: high while the training fails; else low.
+    Severity: high while the training fails, and where most of the hidden layers were so from the start and most of what
+    there is to learn is left; else medium: these layers learn next to nothing, whatever the others do.
 
-    What to try: inputs of unit scale; normalisation before the function; the initialiser that suits it; a smaller
-    learning rate; a function without an upper end.
+    What to try: inputs of unit scale; the initialiser that suits the function, in all such layers; a smaller learning
+    rate, where they became so in training; normalisation before the function; a function without an upper end.
 
     Args:
         frames: The run.
@@ -48,9 +58,10 @@ def saturated_activation(
     Source:
         Glorot and Bengio, AISTATS 2010; the tails by slope and the shares are ours.
     """
-    sites = [site for site in hidden_sites(frames.network) if is_bounded(site)]
-    series = site_series(frames, sites)
-    shares, stuck = series("saturated_fraction"), series("stuck_unit_fraction")
+    bounded = [site for site in hidden_sites(frames.network) if is_bounded(site)]
+    groups = applications(frames.network, bounded)
+    sites, series = [bounded[group[0]] for group in groups], site_series(frames, bounded)
+    shares, stuck = in_all(series("saturated_fraction"), groups), in_all(series("stuck_unit_fraction"), groups)
     since = onsets((shares >= fraction) | (stuck >= units))
     flat = [column for column, onset in enumerate(since) if onset is not None]
     if not flat:
@@ -58,7 +69,7 @@ def saturated_activation(
     share, constant = latest(shares), latest(stuck)
     worst = flat[int(np.nanargmax(share[flat]))] if not np.isnan(share[flat]).all() else flat[0]
     site, layers = sites[worst], tuple(dict.fromkeys(sites[column].layer for column in flat))
-    low, high = latest(series("saturated_low_fraction"))[worst], latest(series("saturated_high_fraction"))[worst]
+    low, high = (latest(in_all(series(f"saturated_{end}_fraction"), groups))[worst] for end in ("low", "high"))
     tail = "the lower end" if low > 4 * high else "the upper end" if high > 4 * low else "one end or the other"
     by_entries = bool(share[worst] >= fraction)
     limits = (fraction, math.nan) if by_entries else (math.nan, units)
@@ -69,11 +80,13 @@ def saturated_activation(
     at_once = onset is not None and int(series.steps[onset]) <= start
     on_inputs = at_once and site.layer == next((v.layer for v in judged_kernels(frames.network)), None)
     state = learning(frames)
-    others = "" if len(flat) == 1 else f" ({len(flat)} layers are saturated)"
+    others = "" if len(layers) == 1 else f" ({len(layers)} layers are saturated)"
+    early = sum(onset is not None and int(series.steps[onset]) <= start for onset in since)
+    network, why = frames.network, f"Use a function without an upper end instead of {site.activation}."
     yield Finding(
         rule="saturated_activation",
         statistic="activations.saturated_fraction",
-        severity="high" if state.failing else "low",
+        severity=severity_of_loss(state, early, len(sites), from_start=at_once),
         layer=site.layer,
         first_step=int(series.steps[min(onset for onset in since if onset is not None)]),
         last_step=int(series.steps[-1]),
@@ -81,16 +94,16 @@ def saturated_activation(
         evidence=(
             Evidence("saturated entries", share[worst], limits[0], unit="fraction"),
             Evidence("units in one tail on every sample", constant[worst], limits[1], unit="fraction"),
+            *state.evidence(),
         ),
         advice=those(
             [
-                scale_inputs(frames.network) if on_inputs else None,
-                normalise(frames.network, layers),
-                another_initialiser(frames.network, layers),
+                scale_inputs(network) if on_inputs else None,
+                another_initialiser(network, layers) if at_once else None,
                 None if at_once else learning_rate(frames, 0.1, "Take smaller steps, which push no unit so far out."),
-                another_function(
-                    frames.network, layers, "relu", f"Use a function without an upper end instead of {site.activation}."
-                ),
+                normalise(network, layers),
+                another_function(network, layers, "relu", why),
+                None if at_once else another_initialiser(network, layers),
             ]
         ),
         layers=layers,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradscope.diagnose.advice import learning_rate, those
+from gradscope.diagnose.advice import adaptive, learning_rate, scale_inputs, those
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import epoch_losses, learning
 from gradscope.diagnose.rule import rule
@@ -24,11 +24,12 @@ def slow_convergence(
     """The loss falls in nearly every epoch, by less than one per cent, with most of it still left.
 
     A training that has come to its end is flat as well; what tells this one is that it has never been fast: it creeps
-    from its first epoch on. Usually the learning rate is too low.
+    from its first epoch on.
 
     Severity: medium. Most of what there is to learn is not learnt.
 
-    What to try: a larger learning rate.
+    What to try: inputs of unit scale; an optimizer whose steps do not hang on the size of the gradient; a larger
+    learning rate.
 
     Args:
         frames: The run.
@@ -66,5 +67,11 @@ def slow_convergence(
             Evidence("share of the epochs in which the loss fell", falling, steady, unit="fraction"),
             *state.evidence(left),
         ),
-        advice=those([learning_rate(frames, 10.0, "Take larger steps.")]),
+        advice=those(
+            [
+                scale_inputs(frames.network),
+                adaptive(frames, "Use an optimizer whose steps do not hang on the size of the gradient."),
+                learning_rate(frames, 10.0, "Take larger steps."),
+            ]
+        ),
     )

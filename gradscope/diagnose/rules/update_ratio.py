@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from gradscope.diagnose.advice import learning_rate, learning_rate_of, those
+from gradscope.diagnose.advice import adaptive, clip_gradients, learning_rate, learning_rate_of, those
 from gradscope.diagnose.depth import times
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import Learning, learning
@@ -17,7 +17,7 @@ from gradscope.store.frames import Frames
 
 
 def update_ratio(
-    frames: Frames, *, low: float = 1e-5, high: float = 0.1, share: float = 0.6, left: float = 0.9
+    frames: Frames, *, low: float = 1e-5, high: float = 0.1, share: float = 0.6, left: float = 0.9, moving: float = 1e-4
 ) -> Iterator[Finding]:
     """Updates are out of proportion to the weights, and the loss shows it: the learning rate is too high or too low.
 
@@ -27,7 +27,8 @@ def update_ratio(
 
     Severity: high where the training fails; medium where it learns, but hardly.
 
-    What to try: the learning rate that the advice computes, which brings the ratio near 1e-3.
+    What to try: the learning rate that the advice computes, which brings the ratio nearer to 1e-3; where it is far too
+    low under plain gradient descent, an optimizer whose steps do not hang on the size of the gradient.
 
     Args:
         frames: The run.
@@ -35,6 +36,8 @@ def update_ratio(
         high: The same above which they are thrown about, pure number.
         share: Share of the records at which it is out of bounds, fraction; so that a warm-up does not count.
         left: Share of the baseline loss that must be left for a low ratio to be a fault, fraction.
+        moving: The ratio of the kernel that moves most, pure number, above which the rate is not too low: what keeps
+            the others back is a gradient that fades, and larger steps would throw this one about.
 
     Source:
         Karpathy, CS231n notes; the bounds are ours.
@@ -48,21 +51,24 @@ def update_ratio(
     ratios = np.where(series("norm") == 0, math.nan, series("update_to_weight_ratio"))
     if frames.network.compiled.accumulation_steps > 1:
         ratios = np.where(ratios > 0, ratios, np.nan)
-    middle = latest(ratios.T, len(kernels))
+    middle, most = latest(ratios.T, len(kernels)), np.fmax.reduce(ratios, axis=1)
     known = ~np.isnan(middle)
     if known.sum() < 3:
         return
     rates = step_series(frames, "learning_rate")[known]
-    middle, steps = middle[known], series.steps[known]
+    middle, most, steps = middle[known], most[known], series.steps[known]
     if state.failing and _share(middle > high) >= share:
         yield _finding(frames, state, middle, steps, high, too_high=True)
     # A warm-up makes small ratios on purpose: what counts is from the largest rate on.
     full = (np.arange(len(rates)) >= int(np.argmax(np.nan_to_num(rates)))) & (np.fmax.reduce(rates) > 0)
     if full.sum() < 3:
         return
-    slow = state.level > left and state.state != "diverged"
+    slow = state.level > left and state.state != "diverged" and float(np.median(most[full])) < moving
     if slow and _share(middle[full] < low) >= share:
         yield _finding(frames, state, middle[full], steps[full], low, too_high=False)
+
+
+_NEAR = 10.0  # times the rate: what is further off is not a matter of the rate alone
 
 
 def _share(flags: Flags) -> float:
@@ -95,5 +101,13 @@ def _finding(
             Evidence("median update-to-weight ratio of the kernels", typical, limit, above=too_high),
             *state.evidence(),
         ),
-        advice=those([learning_rate(frames, factor, "Change the learning rate towards what gives a ratio near 1e-3.")]),
+        advice=those(
+            [
+                adaptive(frames, "Use an optimizer whose steps do not hang on the size of the gradient.")
+                if factor > _NEAR
+                else None,
+                learning_rate(frames, factor, "Change the learning rate towards what gives a ratio near 1e-3."),
+                clip_gradients(frames) if too_high else None,
+            ]
+        ),
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradscope.diagnose.advice import another_initialiser, normalise, those
+from gradscope.diagnose.advice import another_function, another_initialiser, normalise, residual, those
 from gradscope.diagnose.depth import passable, times, unnormalised_groups, weighted_layers
 from gradscope.diagnose.finding import Evidence, Finding
 from gradscope.diagnose.learning import learning
@@ -24,7 +24,8 @@ def vanishing_activation(frames: Frames, *, ratio: float = 1e-3, alike: float = 
 
     Severity: high. What the network answers no longer depends on its input.
 
-    What to try: the initialiser that suits the function; normalisation.
+    What to try: the initialiser that suits the function, in all layers before; a function without a slope that shrinks;
+    normalisation; residual connections.
 
     Args:
         frames: The run.
@@ -55,6 +56,7 @@ def vanishing_activation(frames: Frames, *, ratio: float = 1e-3, alike: float = 
     own = _ratio(latest(spread)[first], latest(series("rms"))[first])
     how = f"vary {times(1 / left)} less than those before it" if 0 < left < ratio else "hardly vary at all"
     layers = tuple(weighted[column].site.layer for column in faded)
+    network, through = frames.network, [layer.site.layer for layer in weighted]
     yield Finding(
         rule="vanishing_activation",
         statistic="activations.sample_std",
@@ -69,7 +71,14 @@ def vanishing_activation(frames: Frames, *, ratio: float = 1e-3, alike: float = 
             else Evidence("spread over samples beside the layer's RMS", own, alike, above=False),
             *state.evidence(),
         ),
-        advice=those([another_initialiser(frames.network, layers), normalise(frames.network, layers)]),
+        advice=those(
+            [
+                another_initialiser(network, through),
+                normalise(network, layers),
+                residual(network, layers),
+                another_function(network, layers, "relu", f"Use a function that shrinks less than {site.activation}."),
+            ]
+        ),
         layers=layers,
     )
 

@@ -7,14 +7,18 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradscope.diagnose.advice import another_function, another_initialiser, normalise, residual, those
+from gradscope.diagnose.advice import another_function, another_initialiser, gates, normalise, residual, those
 from gradscope.diagnose.depth import Weighted, behind, fading_along_depth, times, weighted_layers
 from gradscope.diagnose.finding import Advice, Evidence, Finding
 from gradscope.diagnose.learning import learning
+from gradscope.diagnose.neighbours import neighbours
 from gradscope.diagnose.rule import rule
 from gradscope.diagnose.series import latest, onsets, site_series, variable_series
 from gradscope.network import Network
 from gradscope.store.frames import Frames
+
+_FLAT = frozenset({"sigmoid", "hard_sigmoid", "softplus"})  # slope of at most a half at zero
+_SHRINKING = _FLAT | {"tanh", "softsign", "hard_tanh", "exponential"}
 
 
 @rule(follows=("blocked_gradient", "saturated_activation", "dying_relu"), before_training=True, figure="profile")
@@ -106,24 +110,23 @@ def _count(number: int) -> str:
 
 
 def _advice(network: Network, weighted: tuple[Weighted, ...], lost: list[int]) -> tuple[Advice, ...]:
+    """Advise for all hidden layers: a signal that fades in half of them fades in the others too."""
     layers = [weighted[column].site.layer for column in lost]
-    activation = _function_after(network, weighted[lost[-1]])
+    hidden = [layer.site.layer for layer in weighted]
+    activation = neighbours(network).function_of(layers[-1])
+    drawn = those([another_initialiser(network, hidden)])
     swap: tuple[Advice, ...] = ()
-    if activation in {"sigmoid", "tanh", "softsign", "hard_sigmoid", "hard_tanh", "softplus", "exponential"}:
+    if activation in _SHRINKING:
         why = f"Use a function whose slope is 1 where it is active, instead of {activation}, in the hidden layers."
-        swap = those([another_function(network, layers, "relu", why)])
+        swap = those([another_function(network, hidden, "relu", why)])
     return those(
         [
+            # Where its slope is 1 at zero, weights of the right size are enough.
+            drawn if activation not in _FLAT else None,
             swap,
-            () if swap else another_initialiser(network, layers),
-            normalise(network, layers),
-            residual(network, layers),
+            gates(network, layers, "Use layers with gates, which can keep what they saw."),
+            () if swap else drawn,
+            residual(network, hidden),
+            normalise(network, hidden),
         ]
     )
-
-
-def _function_after(network: Network, layer: Weighted) -> str:
-    """Return the activation function that follows the layer: its own, or that of the next site that has one."""
-    sites = [site for site in network.sites if not site.is_output]
-    following = sites[sites.index(layer.site) :]
-    return next((site.activation for site in following if site.activation != "linear"), "linear")

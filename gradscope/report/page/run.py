@@ -112,13 +112,15 @@ def page_head(summary: Summary) -> PageHead:
         level = "high" if any(finding.severity == "high" for finding in severe) else "medium"
         text = f"{number_of(len(severe))} of {or_higher(FLOOR)}"
         return PageHead(level, SEVERITY_SYMBOLS[level], text, tuple(cautions))
+    if findings:
+        return PageHead("low", SEVERITY_SYMBOLS["low"], f"No findings of {or_higher(FLOOR)}", tuple(cautions))
     return PageHead("fine", "✓", "Nothing wrong found", tuple(cautions))
 
 
 def _low_line(findings: Sequence[Finding]) -> str:
-    """Return how many findings need nothing to be done; ``""`` where there are none."""
+    """Return how many findings are information; ``""`` where there are none."""
     count = len(findings) - len(at_least(findings, FLOOR))
-    return f"{number_of(count)} of low severity: information; nothing need be done." if count else ""
+    return f"{number_of(count)} of low severity: information." if count else ""
 
 
 def _nothing_found(has_records: bool) -> str:

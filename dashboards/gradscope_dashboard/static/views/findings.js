@@ -91,7 +91,7 @@ function all({ findings, step }, run, actions) {
       h(
         'p',
         { class: 'healthy' },
-        h('span', { 'aria-hidden': 'true' }, '✓ '),
+        h('span', { 'aria-hidden': 'true' }, quiet.length ? '' : '✓ '),
         `No findings of medium or high severity${when}.`,
       ),
     );

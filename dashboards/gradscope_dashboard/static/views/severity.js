@@ -11,7 +11,7 @@ export const SYMBOLS = { high: '▲', medium: '◆', low: '●' };
 const MEANINGS = {
   high: 'high: the training is failing now',
   medium: 'medium: a part of the network is lost, or will be',
-  low: 'low: information; nothing need be done',
+  low: 'low: information',
 };
 
 /**
