@@ -74,7 +74,7 @@ def test_several_runs_get_a_line_each_with_what_could_not_be_read(
 ) -> None:
     assert main(["summary", str(logs)]) == 2
     shown = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in shown[3:9]] == ["b", "d", "c", "a", "e", "f"]
+    assert [line.split()[0] for line in shown[3:9]] == ["b", "c", "d", "a", "e", "f"]
     assert "high: vanishing_gradient@dense" in shown[3]
     assert any(line.startswith("Not ended, so running or broken off: e (last record") for line in shown)
     assert any(line.startswith("g: No record can be read") for line in shown)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from diagnose.answers import NO_BASELINE, STUCK
 
-from gradscope.diagnose.learning import Learning, is_regularised, learning
+from gradscope.diagnose.learning import Learning, is_regularised, learning, severity_of_loss
 from gradscope.network import Network
 from gradscope.store.frames import frames_of
 from gradscope.testing import run, stack
@@ -170,3 +170,12 @@ def test_a_first_epoch_in_which_the_loss_falls_far_is_not_taken_for_another_scal
 def test_within_few_steps_nothing_can_be_learnt() -> None:
     assert of([2.31, 2.3, 2.3, 2.3], recorded=range(0, 40, 5)).state == "unknown"
     assert of([2.31, 2.3, 2.3, 2.3], recorded=range(0, 60, 5)).state == "stuck"
+
+
+def test_a_part_that_is_lost_is_medium_and_most_of_the_network_from_the_start_is_high_while_most_is_left() -> None:
+    left, learnt = Learning("learning", 3.0, 2.0, 2.3, 99), Learning("learnt", 3.0, 0.5, 2.3, 99)
+    assert severity_of_loss(left, 1, 5, from_start=True) == "medium"
+    assert severity_of_loss(left, 3, 5, from_start=False) == "medium"
+    assert severity_of_loss(left, 3, 5, from_start=True) == "high"
+    assert severity_of_loss(learnt, 5, 5, from_start=True) == "medium"
+    assert severity_of_loss(Learning("stuck", 3.0, 2.3, 2.3, 99), 1, 5, from_start=False) == "high"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from gradscope.diagnose.series import (
+    applications,
     final_series,
     hidden_sites,
     judged_kernels,
@@ -22,6 +23,7 @@ from gradscope.diagnose.series import (
     sustained,
     training_steps,
     variable_series,
+    without_gradient,
 )
 from gradscope.network import Network, Site
 from gradscope.store.frames import Frames, frames_of
@@ -170,3 +172,19 @@ def test_the_latest_is_the_median_of_what_is_known_of_the_latest_five(values: np
 def test_the_median_of_nothing_is_nan() -> None:
     assert math.isnan(median(np.array([np.nan, np.nan])))
     assert math.isnan(median(np.empty(0)))
+
+
+def test_a_gradient_is_missing_where_every_weight_up_to_a_layer_has_had_zeros_for_some_records() -> None:
+    zeros = {"dense/*": {"zero_fraction": 1.0}, "dense_1/*": {"zero_fraction": 1.0}}
+    frames = run(stack("relu"), gradients=zeros)
+    assert without_gradient(frames, "dense_1")
+    assert not without_gradient(frames, "dense_2")
+    assert not without_gradient(frames)
+    assert without_gradient(run(stack("relu"), gradients={"*": {"zero_fraction": 1.0}}))
+    assert not without_gradient(run(stack("relu"), recorded=[], gradients=zeros), "dense_1")
+
+
+def test_a_layer_without_weights_is_not_one_where_it_is_applied_twice() -> None:
+    net = network(Part("dense"), Part("re_lu", "ReLU", "relu", None), Part("out"))
+    again = [dataclasses.replace(site, key=f"{site.key}/again") for site in net.sites[:2]]
+    assert applications(net, [*net.sites[:2], *again]) == [[0, 2], [1], [3]]

@@ -45,11 +45,12 @@
  * @property {number} last_step
  * @property {string} message
  * @property {{name: string, value: number | null, threshold: number | null, above: boolean, unit: string}[]} evidence
- * @property {{text: string, code: string}[]} advice
+ * @property {{text: string, code: string}[]} advice With the change as a value, `remedy`, where there is one.
  * @property {string[]} layers
  * @property {number[]} units
  * @property {string} [statistic] In which it is seen; empty, or absent from older runs, where there is none.
  * @property {string | null} cause
+ * @property {boolean} [irreversible] Whether no later step can repair it; absent from older runs.
  * @property {string} key
  */
 

@@ -154,11 +154,12 @@ def _by_chance(units: int, usual: float, deviations: float) -> float:
 def _advice(frames: Frames, layers: tuple[str, ...], *, at_birth: bool) -> tuple[Advice, ...]:
     network = frames.network
     outputs = dict.fromkeys(site.layer for site in network.sites if site.is_output and site.layer in layers)
+    hidden = [layer for layer in layers if layer not in outputs]
     why = "Use a function with a slope below zero, which cannot die."
     return those(
         [
             *(another_output(network, layer) for layer in outputs),
-            another_initialiser(network, layers) if at_birth else None,
+            another_initialiser(network, hidden) if at_birth else None,
             None if at_birth else learning_rate(frames, 0.1, "Take smaller steps, which push no unit below zero."),
             another_function(network, layers, "leaky_relu", why),
             normalise(network, layers) if at_birth else None,
