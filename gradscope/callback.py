@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, cast
 
@@ -44,10 +44,13 @@ class GradScope(Callback):
         params: What tells this training from others, such as ``{"learning_rate": 1e-3}``; kept with the run.
         scalars: What TensorBoard's Time Series tab gets: ``"auto"``, ``"all"`` or ``"none"``.
         on_finding: What happens to a finding while the training runs: ``"warn"`` prints it, ``"stop"`` prints it and
-            ends the training, a function gets the `Finding`; None looks for none before the end. Each is told once,
-            and again only if it becomes more severe.
+            ends the training if no later step can repair it, a function gets the `Finding`; None looks for none before
+            the end. Each is told once, again only if it becomes more severe, and taken back if it no longer holds.
+            What may still mend itself is told when a fifth of the training has gone by and has shown it for a while.
         finding_floor: Least severity that is acted on: ``"low"``, ``"medium"`` or ``"high"``; by default high where a
             finding stops the training, else medium.
+        stop_on: Ids of rules whose findings end the training too, such as ``["not_converging"]``; with
+            ``on_finding="stop"``.
         quiet: True to print no findings and no summary; only why a training was stopped.
 
     Raises:
@@ -75,17 +78,18 @@ class GradScope(Callback):
         scalars: Literal["auto", "all", "none"] = "auto",
         on_finding: OnFinding = "warn",
         finding_floor: Severity | None = None,
+        stop_on: str | Iterable[str] = (),
         quiet: bool = False,
     ) -> None:
         super().__init__()
         self._settings = arguments.Settings(
             schedule=from_argument(schedule, max_overhead),
             max_overhead=max_overhead,
-            has_budget=max_overhead is not None or schedule is None,
             layers=arguments.layers(layers),
             params=arguments.params(params),
             on_finding=arguments.on_finding(on_finding),
             finding_floor=arguments.finding_floor(finding_floor, on_finding),
+            stop_on=arguments.stop_on(stop_on, on_finding),
             quiet=arguments.quiet(quiet),
         )
         self._run = WrittenRun(arguments.log_dir(log_dir), scalars)

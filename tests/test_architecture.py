@@ -101,7 +101,7 @@ MAP: dict[str, set[str]] = {
 
 # What a part may import besides, but only inside a function or for its types: not when the module loads.
 LATE: dict[str, set[str]] = {
-    "recording.arguments": {"diagnose.finding", "diagnose.verdict", "watching.live"},
+    "recording.arguments": {"diagnose", "watching.live"},
     "callback": {"diagnose.finding", "run", "watching.live"},
     "recording.fit": {"report.terminal.summary", "watching.live"},
     "recording.written_run": {"run", "store.event_sink", "store.read", "watching.live"},

@@ -25,21 +25,21 @@ class Settings:
     Attributes:
         schedule: When to record.
         max_overhead: Share of the training's own time that recording may take, as it was given.
-        has_budget: Whether there is such a share at all, given or usual.
         layers: Which layers are recorded; None for all.
         params: What tells the training from others.
         on_finding: What happens to a finding.
         finding_floor: Least severity that is acted on.
+        stop_on: Ids of rules whose findings end the training too.
         quiet: True to print nothing but why a training was stopped.
     """
 
     schedule: Schedule
     max_overhead: float | None
-    has_budget: bool
     layers: Sequence[str] | Callable[[str], bool] | None
     params: dict[str, Any]
     on_finding: OnFinding
     finding_floor: Severity
+    stop_on: tuple[str, ...]
     quiet: bool
 
 
@@ -123,6 +123,24 @@ def finding_floor(value: object, on_finding: object) -> Severity:
     if value is None:
         return "high" if on_finding == "stop" else "medium"
     return severity_named(value, "finding_floor")
+
+
+def stop_on(value: Any, on_finding: object) -> tuple[str, ...]:
+    """Return the ids of rules whose findings end the training.
+
+    Raises:
+        ArgumentError: If a rule is not known, or nothing is to be stopped; it names the nearest.
+    """
+    from gradscope.diagnose.discover import rule_named
+
+    names: list[Any] = [value] if isinstance(value, str) else [*value] if isinstance(value, Iterable) else [value]
+    if names and on_finding != "stop":
+        raise ArgumentError(f"stop_on={value!r} stops nothing without on_finding='stop'. Pass that, too.")
+    for name in names:
+        if not isinstance(name, str):
+            raise ArgumentError(f"stop_on={value!r} names no rules. Pass ids such as ['not_converging'].")
+        rule_named(name)
+    return tuple(names)
 
 
 def quiet(value: object) -> bool:

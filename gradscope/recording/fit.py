@@ -85,6 +85,7 @@ class FitRecording:
         self._costs = RunningCosts()
         self._schedule = AskedSchedule(settings.schedule)
         self._kept_batches = KeptBatches()
+        self._labelled: set[int] = set()
         self._recorder: Recorder | None = None
         self._live: Live | None = None
         self._begin()
@@ -93,12 +94,13 @@ class FitRecording:
     def _begin(self) -> None:
         self._recorder = recorder_for(self._model, self._settings.layers, self._stop)
         begun = time.perf_counter()
-        from gradscope.watching.live import USUAL_BUDGET, Live
+        from gradscope.watching.live import Live
 
         self._live = Live(
             self._settings.on_finding,
             floor=self._settings.finding_floor,
-            budget=self._settings.max_overhead or USUAL_BUDGET if self._settings.has_budget else None,
+            stop_on=self._settings.stop_on,
+            planned_steps=_planned_steps(self._parameters),
             quiet=self._settings.quiet,
             looks=self._run.looks,
         )
@@ -219,7 +221,9 @@ class FitRecording:
                 self._put(opening)
             records = self._session.step_records
             assert records is not None
-            if recorded.labels is not None:
+            # Each batch of an epoch once: without shuffling the same ones come again in every epoch.
+            if recorded.labels is not None and self._progress.batch not in self._labelled:
+                self._labelled.add(self._progress.batch)
                 records.see_labels(*recorded.labels)
             record = records.step_record(
                 recorded.observation,
@@ -274,7 +278,7 @@ class FitRecording:
         if self._live is None:
             return
         after_bar = after_bar and self._parameters.get("verbose") in (1, "auto")
-        seconds = self._live.watch(self._costs.training_seconds, after_bar=after_bar)
+        seconds = self._live.watch(after_bar=after_bar)
         begun = time.perf_counter()
         news = self._live.news(self._progress.last_step, time.time())
         if news is not None:
@@ -287,7 +291,7 @@ class FitRecording:
         """Look for findings in all that was recorded, and note them."""
         if self._live is None or self._session.step_records is None:
             return
-        self._costs.charge("setup", self._live.finish(self._costs.training_seconds), is_record=False)
+        self._costs.charge("setup", self._live.finish(), is_record=False)
         note = self._live.note(self._progress.last_step, time.time())
         if note is not None:
             self._put(note)
@@ -312,6 +316,12 @@ class FitRecording:
             warnings.warn(message, stacklevel=4)
         except Warning:  # the user has made warnings errors; they would end the training
             print(message, file=sys.stderr)
+
+
+def _planned_steps(parameters: Mapping[str, Any]) -> int | None:
+    """Return how many steps a `fit` is to take; None where Keras does not know, as of a generator."""
+    steps, epochs = parameters.get("steps"), parameters.get("epochs")
+    return steps * epochs if steps and epochs else None
 
 
 def _single_number(value: Any) -> float | None:

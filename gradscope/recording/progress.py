@@ -19,6 +19,7 @@ class Progress:
         step: The step that comes next, or runs.
         start_step: The step at which the training began.
         epoch: Its epoch, counted over the whole run too.
+        batch: Number of the batch in its epoch, the first of several that are trained at once.
         is_epoch_begin: Whether no batch of the epoch was trained yet.
         loss: The last batch's own; NaN where it is not known.
 
@@ -36,7 +37,7 @@ class Progress:
     def __init__(self, steps_an_epoch: int | None) -> None:
         self._steps_an_epoch = steps_an_epoch
         self._epoch_shift = 0
-        self._first_batch = self._last_batch = -1
+        self.batch = self._last_batch = -1
         self._loss_sum = math.nan
         self.step = self.start_step = self.epoch = 0
         self.is_epoch_begin = False
@@ -59,7 +60,7 @@ class Progress:
         self._loss_sum = 0.0
 
     def begin_batch(self, batch: int) -> None:
-        self._first_batch = batch
+        self.batch = batch
 
     def see(self, batch: int, mean: float | None) -> None:
         """Take in what an execution ended with, of one batch or of several.
@@ -68,7 +69,7 @@ class Progress:
             batch: Number of its last batch; Keras counts a short last execution in full.
             mean: Mean loss of the epoch so far, from which the execution's own is recovered; None if there is none.
         """
-        if batch != self._first_batch and self._steps_an_epoch is not None:
+        if batch != self.batch and self._steps_an_epoch is not None:
             batch = min(batch, self._steps_an_epoch - 1)
         self._last_batch = batch
         if mean is not None:
@@ -83,4 +84,4 @@ class Progress:
 
     @property
     def _batch_count(self) -> int:
-        return self._last_batch - self._first_batch + 1
+        return self._last_batch - self.batch + 1

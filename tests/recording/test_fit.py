@@ -9,6 +9,8 @@ import weakref
 from pathlib import Path
 from typing import Any
 
+import keras
+import numpy as np
 import pytest
 from trainings import X, Y, compiled, fitted, mlp
 
@@ -91,3 +93,12 @@ def test_hooks_outside_of_a_training_do_nothing() -> None:
     model.evaluate(X, Y, verbose=0, callbacks=[scope])
     fitted(model, [])
     assert scope.run.costs == before
+
+
+def test_labels_that_come_again_without_shuffling_count_once() -> None:
+    x, y = np.zeros((12, 2), np.float32), np.array([0.0] * 4 + [1.0] * 4 + [5.0] * 4, np.float32)
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    scope = GradScope(schedule=2, quiet=True)  # batches 0 and 2 of the first epoch, 1 of the next, and again
+    model.fit(x, y, batch_size=4, epochs=8, shuffle=False, verbose=0, callbacks=[scope])
+    assert scope.run.steps["baseline_loss"].iloc[-1] == pytest.approx(np.var(y))

@@ -29,7 +29,7 @@ from gradscope.store.frames import Frames
     "vanishing_activation", "exploding_activation", "unchanged_weights", "update_ratio", "poor_initialisation",
     "linear_stack", "slow_convergence", "oscillating_loss",
 ))  # fmt: skip
-def not_converging(frames: Frames, *, spread: float = 10.0) -> Iterator[Finding]:
+def not_converging(frames: Frames, *, spread: float = 10.0, far: float = 1e6) -> Iterator[Finding]:
     """The loss is no better than that of the best constant answer, or has run away.
 
     The best constant answer ignores the input: the frequencies of the classes, the mean of the targets. A network that
@@ -48,6 +48,8 @@ def not_converging(frames: Frames, *, spread: float = 10.0) -> Iterator[Finding]
         frames: The run.
         spread: Spread of the targets of a regression, by the best constant answer, pure number, from which they are to
             be scaled first, and below whose inverse; answers begin near one.
+        far: Loss over that at the start and the baseline, from which there is no way back; trainings that recovered
+            were seen to jump a thousandfold.
 
     Source:
         Ours; what counts as learning stands in `gradscope.diagnose.learning`.
@@ -81,6 +83,7 @@ def not_converging(frames: Frames, *, spread: float = 10.0) -> Iterator[Finding]
         rule="not_converging",
         statistic="steps.loss",
         severity="high" if (known and not is_falling) or state.state == "diverged" else "medium",
+        irreversible=state.state == "diverged" and not state.last <= far * max(state.first, state.baseline, 0.0),
         layer=None,
         first_step=int(steps[0]) if len(steps) else 0,
         last_step=state.last_step,

@@ -81,8 +81,18 @@ def followed(finding: Finding) -> list[str]:
     """Return the sentence that names the finding's cause; none where it has none."""
     if finding.cause is None:
         return []
-    rule, _, layer = finding.cause.partition("@")
-    return [f"Follows from {printable(rule)}{f' in {shortened(layer, NAME_CELLS)}' if layer else ''}."]
+    return [f"Follows from {named(finding.cause)}."]
+
+
+def named(key: str) -> str:
+    """Return the finding of this `Finding.key` in words.
+
+    Example:
+        >>> named("dying_relu@dense"), named("not_converging")
+        ('dying_relu in dense', 'not_converging')
+    """
+    rule, _, layer = key.partition("@")
+    return f"{printable(rule)}{f' in {shortened(layer, NAME_CELLS)}' if layer else ''}"
 
 
 def following(consequences: Iterable[Finding]) -> list[str]:
