@@ -201,7 +201,7 @@ SCALES = st.floats(0.05, 50.0)
 SHIFTS = st.floats(-8.0, 8.0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(scale=SCALES, shift=SHIFTS, factor=st.floats(1e-3, 1e3), negate=st.booleans())
 def test_edges_move_with_the_argument_and_not_with_the_factor(
     scale: float, shift: float, factor: float, negate: bool
@@ -220,7 +220,7 @@ def test_edges_move_with_the_argument_and_not_with_the_factor(
     assert profile.maximum == pytest.approx(factor)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(start=st.integers(-800, 800), length=st.integers(1, 800))
 def test_kinks_are_met_exactly(start: int, length: int) -> None:
     low, high = start / 100, (start + length) / 100

@@ -53,7 +53,7 @@ def test_the_run_that_these_tests_change_is_sick_in_many_ways() -> None:
     }  # fmt: skip
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.from_regex(r"l_[a-zäß0-9 ._\-]{1,12}", fullmatch=True), min_size=6, max_size=6, unique=True))
 def test_other_names_change_nothing_but_the_names(names: list[str]) -> None:
     said = dict(zip(NAMES, names, strict=True))
@@ -70,7 +70,7 @@ def test_other_names_change_nothing_but_the_names(names: list[str]) -> None:
     assert [finding.evidence for finding in found] == [finding.evidence for finding in expected]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(-20, 20))
 def test_a_loss_of_another_size_without_an_epsilon_gives_the_same_findings(exponent: int) -> None:
     # Powers of two, so that the numbers of the files are scaled exactly.
@@ -78,7 +78,7 @@ def test_a_loss_of_another_size_without_an_epsilon_gives_the_same_findings(expon
     assert [outline(finding) for finding in diagnose(sick(NAMES, k=2.0**exponent))] == expected
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.permutations(range(8)))
 def test_the_order_of_units_does_not_matter(order: list[int]) -> None:
     def of(units: list[int]) -> list[Finding]:

@@ -30,7 +30,7 @@ BROKEN = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 # Each example is a training, so that shrinking a failure would take minutes.
-@settings(max_examples=8, deadline=None, derandomize=True, phases=[Phase.explicit, Phase.generate], database=None)
+@settings(max_examples=8, derandomize=True, phases=[Phase.explicit, Phase.generate], database=None)
 @given(
     kinds=st.lists(st.tuples(st.sampled_from(sorted(KINDS)), st.sampled_from(sorted(LIMITS))), min_size=1, max_size=3),
     batch=st.integers(1, 9),

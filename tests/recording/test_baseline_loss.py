@@ -130,7 +130,7 @@ def test_small_variance_at_a_large_mean_is_kept() -> None:
     assert baseline_loss(state_after(y, kind="mean_squared_error")) == pytest.approx(np.var(y), rel=1e-6)
 
 
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 @given(
     cuts=st.lists(st.integers(0, 30), max_size=4).map(sorted),
     kind=st.sampled_from(

@@ -183,7 +183,7 @@ def test_epochs_after_half_a_minute_are_recorded_only_as_often_as_they_pay() -> 
 # budget
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     share=st.floats(0.005, 0.5),
     price=st.floats(0.2, 20.0),
@@ -217,7 +217,7 @@ def test_total_share_is_respected_over_a_long_run(
         assert spent + moment.record_seconds <= share * moment.training_seconds
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(share=st.floats(0.01, 0.2), price=st.floats(1.0, 10.0), noise=st.floats(0.0, 0.5), seed=st.integers(0, 99))
 def test_budget_is_spent_and_not_exceeded(share: float, price: float, noise: float, seed: int) -> None:
     training = train(budget(share), 10_000, record_seconds=0.01 * price, noise=noise, seed=seed)
@@ -309,7 +309,7 @@ def test_jump_agrees_with_its_definition(before: list[float], loss: float) -> No
 # rest
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     schedule=st.sampled_from(
         [

@@ -139,7 +139,7 @@ def trainings(draw: st.DrawFn) -> list[Seen]:
     return records
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(trainings())
 def test_every_window_equals_the_reference(records: list[Seen]) -> None:
     state = init()

@@ -180,14 +180,14 @@ def assert_rows_agree(ours: dict[str, float], reference: dict[str, float], batch
             assert ours[name] == pytest.approx(expected, rel=TOLERANCE, abs=absolute, nan_ok=True), name
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(batches(), st.sampled_from([(1, 1.0), (32, 1.0), (7, 1024.0)]))
 def test_a_row_equals_the_reference(batch: Batch, scaling: tuple[int, float]) -> None:
     reference = reference_row(batch, *scaling)
     assert_rows_agree(our_row(batch, *scaling), reference, batch)
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(batches())
 def test_numbers_by_unit_equal_the_reference(batch: Batch) -> None:
     _, units, _ = our_sums(batch)
@@ -215,7 +215,7 @@ def test_numbers_by_unit_equal_the_reference(batch: Batch) -> None:
             assert units.high_count[u] == np.sum(where["high"][of_unit, u])
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(batches(), st.data())
 def test_merging_the_parts_of_a_batch_gives_the_whole(batch: Batch, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, batch.z.shape[0]))
@@ -235,7 +235,7 @@ def test_merging_the_parts_of_a_batch_gives_the_whole(batch: Batch, data: st.Dat
     assert_rows_agree(ours, {name: float(value) for name, value in theirs.items()}, batch)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(batches(), st.permutations(range(3)))
 def test_permuting_the_units_changes_nothing(batch: Batch, order: list[int]) -> None:
     mask = batch.mask
@@ -251,7 +251,7 @@ def test_permuting_the_units_changes_nothing(batch: Batch, order: list[int]) -> 
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(batches())
 def test_fractions_stay_between_0_and_1(batch: Batch) -> None:
     for name, value in our_row(batch).items():
@@ -455,7 +455,7 @@ def softmax_row(sums: SoftmaxSums[Any]) -> tuple[float, float]:
     return float(row["entropy"]), float(row["top_probability"])
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(
     st.lists(st.integers(1, 5), min_size=2, max_size=4),
     st.sampled_from(sorted(DTYPES)),

@@ -65,7 +65,7 @@ def assert_agree(finite: SiteSums, general: SiteSums, z: Any, a: Any) -> None:
     assert sums.nonfinite_count == 0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     shape=st.sampled_from([(5, 3), (1, 3), (6, 4, 3), (2, 3, 2, 3)]),
     limits=st.sampled_from([None, *LIMITS.values()]),
@@ -166,7 +166,7 @@ def test_a_graph_of_unknown_sizes_gives_the_same_as_eager_tensors() -> None:
         assert_agree(inside, outside, z, z)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     kinds=st.lists(
         st.tuples(
@@ -224,7 +224,7 @@ def test_of_sites_side_by_side_only_the_one_that_is_not_finite_says_so(at: int) 
         assert np.isnan(counts).tolist() == [k == at for k in range(3)]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     shape_and_axes=st.sampled_from([((9, 4), (1,)), ((3, 3, 2, 4), (3,)), ((8, 2, 3), (1, 2)), ((5,), None)]),
     exponent=st.integers(-30, 30),

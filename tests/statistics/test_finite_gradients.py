@@ -46,7 +46,7 @@ def of_each(gradients: Sequence[np.ndarray], axes: Sequence[Axes]) -> np.ndarray
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     kinds=st.lists(st.sampled_from(KINDS), min_size=1, max_size=6),
     exponents=st.lists(st.integers(-30, 30) | st.just(0), min_size=6, max_size=6),

@@ -72,14 +72,14 @@ def gradients(draw: st.DrawFn) -> tuple[np.ndarray, tuple[int, ...] | None]:
     return g, axes
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(gradients())
 def test_a_row_equals_the_reference(drawn: tuple[np.ndarray, tuple[int, ...] | None]) -> None:
     g, unit_axes = drawn
     assert_rows_agree(row_of(gradient_sums(tf.constant(g), unit_axes)), reference_row(g, unit_axes))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(0, 4), max_size=12), st.integers(1, 3), st.integers(-30, 30), st.integers(0, 2**32 - 1))
 def test_an_embeddings_rows_equal_the_dense_gradient_over_touched_rows(
     indices: list[int], width: int, exponent: int, seed: int
@@ -116,7 +116,7 @@ def test_scaling_the_loss_by_k_scales_the_norms_by_k(k: float) -> None:
     assert scaled["sign_agreement"] == one["sign_agreement"]
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.permutations(range(5)))
 def test_permuting_the_units_changes_nothing(order: list[int]) -> None:
     g = np.random.default_rng(0).normal(size=(9, 5)).astype(np.float32)

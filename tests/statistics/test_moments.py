@@ -18,7 +18,7 @@ def norm(x: np.ndarray) -> float:
     return float(scale) * math.sqrt(square_sum)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.floats(2.0**-126, 2.0**127, width=32))
 def test_the_power_of_two_below_is_exact(magnitude: float) -> None:
     assert float(power_of_two_below(tf.constant(magnitude))) == 2.0 ** (math.frexp(magnitude)[1] - 1)
@@ -28,7 +28,7 @@ def test_the_power_of_two_below_zero_is_the_smallest_normal_number() -> None:
     assert power_of_two_below(tf.constant([0.0, 1.0, 1.5])).numpy().tolist() == [2.0**-126, 1.0, 1.0]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.lists(st.integers(-5, 5), max_size=20), st.integers(-30, 30))
 def test_a_norm_is_right_at_every_scale(values: list[int], exponent: int) -> None:
     x = (np.array(values, np.float64) * 10.0**exponent).astype(np.float32)

@@ -67,7 +67,7 @@ def test_an_unknown_spatial_size_is_taken_to_be_even() -> None:
     assert stride(2 * 65_536, 1, (None,)) == 3
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 5_000_000), st.integers(1, 5_000), st.sampled_from([(), (16, 16), (None, 7)]))
 def test_a_size_known_only_at_run_time_gives_the_same_stride(
     positions: int, units: int, sizes: tuple[int | None, ...]

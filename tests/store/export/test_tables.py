@@ -173,7 +173,7 @@ def test_a_column_of_a_newer_version_is_left_out_with_a_warning() -> None:
 # --- exact numbers ---
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.floats(), min_size=1, max_size=30).map(lambda values: [*values, *HARD]))
 def test_numbers_come_back_bit_for_bit_from_every_format(
     tmp_path_factory: pytest.TempPathFactory, values: list[float]
