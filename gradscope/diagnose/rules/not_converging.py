@@ -48,8 +48,8 @@ def not_converging(frames: Frames, *, spread: float = 10.0, far: float = 1e6) ->
         frames: The run.
         spread: Spread of the targets of a regression, by the best constant answer, pure number, from which they are to
             be scaled first, and below whose inverse; answers begin near one.
-        far: Loss over that at the start and the baseline, from which there is no way back; trainings that recovered
-            were seen to jump a thousandfold.
+        far: Loss over that at the start and the baseline, pure number, from which there is no way back; trainings that
+            recovered were seen to jump a thousandfold.
 
     Source:
         Ours; what counts as learning stands in `gradscope.diagnose.learning`.
