@@ -149,6 +149,23 @@ class SessionEnd:
 
 
 @dataclass(frozen=True, slots=True)
+class BatchChecks:
+    """What the checks found in the first batch of a session: of data, loss and output, which no table holds.
+
+    Attributes:
+        step: The batch's step.
+        wall_time: Seconds since 1970.
+        version: Version of gradscope whose checks looked.
+        findings: Each finding as JSON values.
+    """
+
+    step: int
+    wall_time: float
+    version: str
+    findings: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class FindingsNote:
     """What was found in a training as it ended: for whoever reads the file without rules, as TensorBoard does.
 
@@ -167,4 +184,6 @@ class FindingsNote:
     text: str
 
 
-Record: TypeAlias = Session | NetworkChange | StepRecord | FinalPass | EpochRecord | FindingsNote | SessionEnd
+Record: TypeAlias = (
+    Session | NetworkChange | BatchChecks | StepRecord | FinalPass | EpochRecord | FindingsNote | SessionEnd
+)

@@ -50,7 +50,7 @@ MAP: dict[str, set[str]] = {
         "instrument.keras_border", "instrument.network_of", "instrument.optimizers", "network", "reasons", "records",
         "recording", "store.sink",
     },
-    "recording.fit": {"instrument.backend", "reasons", "records", "recording"},
+    "recording.fit": {"network", "instrument.backend", "reasons", "records", "recording"},
     "recording.written_run": {"recording.copies", "store.sink"},
     "store": {"_version", "errors", "lossless_json", "nearest", "schema", "network", "records"},
     "diagnose": {"errors", "lossless_json", "nearest", "reasons", "schema", "network", "store"},
@@ -91,7 +91,7 @@ MAP: dict[str, set[str]] = {
     },
     "callback": {"errors", "instrument.backend", "instrument.network_of", "recording"},
     "inspection": {
-        "diagnose", "errors", "instrument.backend", "instrument.keras_border", "instrument.network_of",
+        "_version", "diagnose", "errors", "instrument.backend", "instrument.keras_border", "instrument.network_of",
         "instrument.optimizers", "instrument.python_state", "network", "recording.step_records", "records",
         "report.values", "store.frames",
     },
@@ -103,7 +103,7 @@ MAP: dict[str, set[str]] = {
 LATE: dict[str, set[str]] = {
     "recording.arguments": {"diagnose", "watching.live"},
     "callback": {"diagnose.finding", "run", "watching.live"},
-    "recording.fit": {"report.terminal.summary", "watching.live"},
+    "recording.fit": {"inspection.first_batch", "report.terminal.summary", "watching.live"},
     "recording.written_run": {"run", "store.event_sink", "store.read", "watching.live"},
     "cli": {"demo", "diagnose", "store", "watching"},
     "comparing": {"run"},

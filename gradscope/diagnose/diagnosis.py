@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 from gradscope import reasons
 from gradscope.diagnose.cause import linked
-from gradscope.diagnose.discover import chosen_rules, thresholds_of
+from gradscope.diagnose.checked import checked_findings
+from gradscope.diagnose.discover import chosen_rules, known_checks, thresholds_of
 from gradscope.diagnose.finding import SEVERITIES, Finding
 from gradscope.diagnose.rule import Rule
 from gradscope.errors import ArgumentError
@@ -29,7 +30,8 @@ def diagnose(
 
     Args:
         frames: The run.
-        rules: Ids of rules, or functions of frames; None for all that are installed.
+        rules: Ids of rules, or functions of frames; None for all that are installed, and for what the checks found in
+            the first batch.
         thresholds: By the id of a rule, the thresholds to use instead of its defaults, such as
             ``dying_relu={"floor": 0.4}``.
 
@@ -38,7 +40,7 @@ def diagnose(
     """
     chosen = chosen_rules(rules)
     _check_thresholds(chosen, thresholds)
-    findings: list[Finding] = []
+    findings = list(checked_findings(frames)) if rules is None else list[Finding]()
     for name, rule in chosen.items():
         try:
             found = [_checked(finding) for finding in rule(frames, **thresholds.get(name, {}))]
@@ -47,7 +49,7 @@ def diagnose(
             warnings.warn(said, RuleFailedWarning, stacklevel=2)
         else:
             findings += found
-    return linked(findings, frames.network, chosen)
+    return linked(findings, frames.network, {**known_checks(), **chosen})
 
 
 def _checked(finding: Finding) -> Finding:

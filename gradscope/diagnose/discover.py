@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from importlib.metadata import entry_points
 from types import ModuleType
 
+from gradscope.diagnose import checks as checks_package
 from gradscope.diagnose import rules as rules_package
 from gradscope.diagnose.docstring import argument_meanings
 from gradscope.diagnose.rule import Rule
@@ -50,6 +51,15 @@ def known_rules() -> Mapping[str, Rule]:
         except Exception as error:
             warnings.warn(f"The rule {point.name!r} cannot be loaded and is left out: {error}", stacklevel=2)
     return found
+
+
+@functools.cache
+def known_checks() -> Mapping[str, Rule]:
+    """Return every check of data, loss and output by its id: functions of a model and a batch, `Subject`.
+
+    They are asked of the first batch, before a training and in it; what they found then stands in `Frames.checked`.
+    """
+    return rules_in(checks_package)
 
 
 def rules_in(package: ModuleType) -> dict[str, Rule]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias, get_args
 
@@ -126,6 +126,22 @@ class Finding:
     def to_json(self) -> dict[str, Any]:  # Any: JSON values
         """Return the finding as values of JSON, and floats of any kind."""
         return dataclasses.asdict(self) | {"key": self.key}
+
+
+def finding_of(values: Mapping[str, Any]) -> Finding:
+    """Return the finding that `Finding.to_json` made ``values`` of; what a newer version added is left out."""
+    names = [each.name for each in dataclasses.fields(Finding)]
+    known: dict[str, Any] = {name: values[name] for name in names if name in values}
+    known |= {name: tuple(values.get(name, ())) for name in ("layers", "units")}
+    known["evidence"] = tuple(Evidence(**item) for item in values["evidence"])
+    known["advice"] = tuple(map(_advice_of, values["advice"]))
+    return Finding(**known)
+
+
+def _advice_of(values: Mapping[str, Any]) -> Advice:
+    remedy = values.get("remedy")
+    changes = remedy and Remedy(remedy["kind"], tuple(remedy["layers"]), remedy["settings"])
+    return Advice(values["text"], values["code"], changes)
 
 
 def rank(severity: Severity) -> int:

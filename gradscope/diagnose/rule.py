@@ -50,8 +50,8 @@ def rule(
             harmless.
         explains: Ids of the rules whose findings its own explain, where these rules do not name it themselves. Causes
             that they name are likelier.
-        at_once: Whether a training that runs tells its findings at the first look, and not when a second look in a row
-            has seen them: for what cannot pass.
+        at_once: Whether a training that runs tells its findings at the first look, and not only when it has gone on,
+            and has shown them, for a while: for what cannot pass.
         before_training: Whether `gradscope.preflight` asks it, too: for what a single step can show.
         figure: What shows its findings: ``curves`` of their statistic over the steps in the layers that they name, a
             ``heatmap`` of it in all layers, a ``profile`` through the depth of the model, the ``units`` that are dead,

@@ -10,8 +10,7 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
-from gradscope.inspection.rehearsal import Rehearsal
-from gradscope.inspection.subject import Input, Output, Subject
+from gradscope.diagnose.subject import Input, Output, Subject
 from gradscope.instrument.backend import present_backend
 from gradscope.instrument.keras_border import (
     compiled_losses,
@@ -27,11 +26,10 @@ from gradscope.network import Layer, Network, Site
 from gradscope.store.frames import Frames
 
 
-def described(model: Any, batch: Any, rehearsal: Rehearsal) -> Subject:
+def described(model: Any, batch: Any, network: Network, frames: Frames | None) -> Subject:
     """Return what the checks look at; what cannot be known of a model is left out."""
     x, y, _ = keras.utils.unpack_x_y_sample_weight(batch)
     keys = {id(place.layer): place.key for place in places(model)}
-    network, frames = rehearsal.network, rehearsal.frames
     inputs: tuple[Input, ...] = ()
     outputs: tuple[Output, ...] = ()
     with contextlib.suppress(AttributeError, KeyError, IndexError, TypeError):  # structures of the user's own

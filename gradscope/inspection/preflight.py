@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import pandas as pd
 
 from gradscope.diagnose.cause import linked
 from gradscope.diagnose.diagnosis import diagnose
-from gradscope.diagnose.discover import known_rules, rules_in
+from gradscope.diagnose.discover import known_checks, known_rules
 from gradscope.diagnose.finding import Finding, at_least, findings_frame
 from gradscope.diagnose.rule import facts_of
 from gradscope.errors import ArgumentError, ModelError
-from gradscope.inspection import checks
 from gradscope.inspection import rehearsal as rehearsals
 from gradscope.inspection.batches import batch_size as checked_size
 from gradscope.inspection.batches import first_batches
@@ -23,9 +22,6 @@ from gradscope.inspection.symmetry import alike_kernels
 from gradscope.instrument.keras_border import keras
 from gradscope.report.values.findings import Findings, counted
 from gradscope.report.values.shown import rendered
-
-CHECKS: Final = rules_in(checks)
-"""What is asked of the model and its batch, by name."""
 
 
 @dataclass(frozen=True)
@@ -114,14 +110,15 @@ def preflight(
         raise ArgumentError("y is missing: the loss needs targets. Pass them: preflight(model, x, y).") from error
     with rehearsals.unnoticed():
         rehearsal = rehearsals.rehearse(model, batches)
-        subject = described(model, first, rehearsal)
+        subject = described(model, first, rehearsal.network, rehearsal.frames)
         if subject.ran:
             subject = dataclasses.replace(subject, alike=alike_kernels(model, rehearsal.look, first))
-    own = [finding for check in CHECKS.values() for finding in check(subject)]
+    checks = known_checks()
+    own = [finding for check in checks.values() for finding in check(subject)]
     if rehearsal.frames is None:
         if not at_least(own, "high"):
             raise ModelError(f"The model's step cannot run on this batch: {rehearsal.failure}")
-        return Preflight(tuple(linked(own, rehearsal.network, CHECKS)), model.name)
+        return Preflight(tuple(linked(own, rehearsal.network, checks)), model.name)
     rules = {name: rule for name, rule in known_rules().items() if facts_of(rule).before_training}
     found = [*own, *diagnose(rehearsal.frames, list(rules))]
-    return Preflight(tuple(linked(found, rehearsal.network, {**CHECKS, **rules})), model.name)
+    return Preflight(tuple(linked(found, rehearsal.network, {**checks, **rules})), model.name)

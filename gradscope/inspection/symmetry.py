@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gradscope.inspection.subject import AlikeKernel
+from gradscope.diagnose.subject import AlikeKernel
 from gradscope.instrument.backend import Look
 from gradscope.instrument.network_of import own_variables, places, role, unit_axes
 

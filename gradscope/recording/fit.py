@@ -21,6 +21,7 @@ import numpy as np
 
 from gradscope import reasons
 from gradscope.instrument.backend import Recorder, Timing, recorder_for
+from gradscope.network import Network
 from gradscope.recording.arguments import Settings
 from gradscope.recording.asked_schedule import AskedSchedule
 from gradscope.recording.continuation import HandedOn
@@ -29,7 +30,7 @@ from gradscope.recording.kept_batches import KeptBatches
 from gradscope.recording.progress import Progress
 from gradscope.recording.session import FitSession
 from gradscope.recording.written_run import WrittenRun
-from gradscope.records import EpochRecord, Record, SessionEnd
+from gradscope.records import EpochRecord, Record, SessionEnd, StepRecord
 
 if TYPE_CHECKING:
     from gradscope.watching.live import Live
@@ -86,6 +87,7 @@ class FitRecording:
         self._schedule = AskedSchedule(settings.schedule)
         self._kept_batches = KeptBatches()
         self._labelled: set[int] = set()
+        self._is_checked = False
         self._recorder: Recorder | None = None
         self._live: Live | None = None
         self._begin()
@@ -237,11 +239,26 @@ class FitRecording:
                 recording_seconds=math.nan if timing.is_setup else timing.extra_seconds,
             )
             self._write(record)
+            if recorder.batch is not None and not self._is_checked:
+                self._is_checked = True
+                self._check(recorder.batch, recorded.network, record)
         if recorder.batch is not None:
             self._kept_batches.add(recorder.batch)
         seconds = timing.extra_seconds + time.perf_counter() - begun
         reason = "setup" if timing.is_setup or recorded is None else self._schedule.state.reason
         self._costs.charge(reason, seconds, is_record=recorded is not None)
+
+    def _check(self, batch: Any, network: Network, record: StepRecord) -> None:
+        """Check data, loss and output by the first batch; what cannot be checked is no reason to stop recording."""
+        from gradscope.inspection.first_batch import checks_of
+
+        try:
+            found = checks_of(self._model, batch, network, record)
+        except Exception as error:
+            _logger.debug("the first batch cannot be checked", exc_info=error)
+            return
+        if found is not None:
+            self._put(found)
 
     def _take_final_pass(self) -> None:
         """Look at the first batches once more, where the records say too little of the units, or say it of long ago."""

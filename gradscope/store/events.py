@@ -22,6 +22,7 @@ from gradscope.errors import RunFormatError, ShapeError
 from gradscope.lossless_json import from_json, to_json
 from gradscope.network import Network
 from gradscope.records import (
+    BatchChecks,
     Costs,
     EpochRecord,
     FinalPass,
@@ -60,8 +61,9 @@ NETWORK_TAG: Final = "gradscope/network"
 EPOCH_END_TAG: Final = "gradscope/epoch_end"
 SESSION_END_TAG: Final = "gradscope/session_end"
 FINDINGS_TAG: Final = "gradscope/findings"
+CHECKS_TAG: Final = "gradscope/checks"
 
-TEXT_TAGS: Final = (SESSION_TAG, NETWORK_TAG, EPOCH_END_TAG, SESSION_END_TAG, FINDINGS_TAG)
+TEXT_TAGS: Final = (SESSION_TAG, NETWORK_TAG, EPOCH_END_TAG, SESSION_END_TAG, FINDINGS_TAG, CHECKS_TAG)
 """Tags under which a record is one text, which `record_of` reads."""
 
 HISTOGRAM_PREFIX: Final = "activation/"
@@ -74,7 +76,7 @@ _TABLES: Final = (*STEP_TABLES, *FINAL_TABLES.values())
 _WITH_FINAL_PASSES: Final = (1, 1)
 """Version from which on a final pass is a record of its own."""
 
-TextRecord: TypeAlias = Session | NetworkChange | EpochRecord | SessionEnd | FindingsNote
+TextRecord: TypeAlias = Session | NetworkChange | EpochRecord | SessionEnd | FindingsNote | BatchChecks
 
 _NO_TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
@@ -138,6 +140,8 @@ def encode(record: Record, writing: Writing) -> tuple[tuple[bytes, ...], Writing
             values, writing = _text(EPOCH_END_TAG, plain, writing)
         case SessionEnd():
             values, writing = _text(SESSION_END_TAG, record, writing)
+        case BatchChecks():
+            values, writing = _text(CHECKS_TAG, record, writing)
         case FindingsNote():
             values, writing = _text(FINDINGS_TAG, record, writing)
             values.append(_shown_as_text(record))
@@ -208,8 +212,10 @@ def record_of(tag: str, step: int, wall_time: float, text: str) -> TextRecord:
     body: dict[str, Any] = {**from_json(text), "step": step, "wall_time": wall_time}
     if tag == SESSION_TAG:
         return _known(Session, {**body, "counts": tuple(body.get("counts", ()))})
-    if tag == FINDINGS_TAG:
-        return _known(FindingsNote, {**body, "findings": tuple(body["findings"])})
+    if tag in (FINDINGS_TAG, CHECKS_TAG):
+        return _known(
+            FindingsNote if tag == FINDINGS_TAG else BatchChecks, {**body, "findings": tuple(body["findings"])}
+        )
     if tag not in (EPOCH_END_TAG, SESSION_END_TAG):
         raise ValueError(f"The tag {tag!r} holds no record that is a text.")
     body["costs"] = _known(Costs, body["costs"])

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from gradscope import schema
 from gradscope.network import Network
 from gradscope.records import (
+    BatchChecks,
     Costs,
     EpochRecord,
     FinalPass,
@@ -56,6 +57,7 @@ class Frames:
         sessions: All sessions, in order, also those whose rows are void.
         costs: What recording cost, as last known of the last session.
         lost: One sentence for each loss by damage; empty for a sound run.
+        checked: What the checks found in the first batch, each finding as JSON values.
         ended: False where nothing says that the training has ended: it goes on, or it died.
     """
 
@@ -71,6 +73,7 @@ class Frames:
     sessions: tuple[Session, ...]
     costs: Costs
     lost: tuple[str, ...] = ()
+    checked: tuple[Mapping[str, Any], ...] = ()
     ended: bool = True
 
 
@@ -99,13 +102,14 @@ def frames_of(records: Iterable[Record], *, lost: tuple[str, ...] = ()) -> Frame
     final_pass: tuple[Network, FinalPass] | None = None
     epochs: dict[int, EpochRecord] = {}
     networks: dict[int, Network] = {}
+    checks: dict[int, BatchChecks] = {}
     network, costs, ended = Network(""), Costs(), False
     for record in records:
         match record:
             case Session():
                 sessions.append(record)
                 costs, ended, final_pass = Costs(), False, None
-                for by_step in (*steps.values(), final_units, epochs, networks):
+                for by_step in (*steps.values(), final_units, epochs, networks, checks):
                     _void(by_step, record.step)
             case NetworkChange():
                 network = networks[record.step] = record.network
@@ -122,6 +126,8 @@ def frames_of(records: Iterable[Record], *, lost: tuple[str, ...] = ()) -> Frame
                 costs = record.costs
             case SessionEnd():
                 costs, ended = record.costs, True
+            case BatchChecks():
+                checks[record.step] = record
             case FindingsNote():
                 pass  # findings are computed anew by the rules that are installed
     in_order = {table: [rows[step] for step in sorted(rows)] for table, rows in steps.items()}
@@ -141,6 +147,7 @@ def frames_of(records: Iterable[Record], *, lost: tuple[str, ...] = ()) -> Frame
         sessions=tuple(sessions),
         costs=costs,
         lost=lost,
+        checked=checks[max(checks)].findings if checks else (),
         ended=ended,
     )
 

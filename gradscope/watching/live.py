@@ -25,7 +25,7 @@ from rich.text import Text
 from gradscope import reasons
 from gradscope._version import __version__
 from gradscope.diagnose.diagnosis import diagnose
-from gradscope.diagnose.discover import chosen_rules
+from gradscope.diagnose.discover import chosen_rules, known_checks
 from gradscope.diagnose.finding import Finding, Severity, at_least, rank
 from gradscope.diagnose.learning import Learning, learning
 from gradscope.diagnose.rule import Rule, facts_of
@@ -136,7 +136,7 @@ class Live:
         self._planned_steps = planned_steps
         self._quiet = quiet
         self._rules = rules
-        chosen = chosen_rules(rules)  # loads them, which is set-up and no look
+        chosen = {**known_checks(), **chosen_rules(rules)}  # loads them, which is set-up and no look
         self._at_once = {name for name, rule in chosen.items() if facts_of(rule).at_once}
         self._failed = False
         self.looks = looks or Looks()

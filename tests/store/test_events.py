@@ -16,6 +16,7 @@ from gradscope.errors import RunFormatError, ShapeError
 from gradscope.network import Network, Role, Site, Variable
 from gradscope.recording.histogram import histogram
 from gradscope.records import (
+    BatchChecks,
     Costs,
     EpochRecord,
     FinalPass,
@@ -78,7 +79,7 @@ sessions = st.builds(Session, steps, times, st.booleans(), words, settings, sett
 epochs = st.builds(EpochRecord, steps, st.integers(0, 10**6), times, st.dictionaries(words, st.floats()), costs)
 ends = st.builds(SessionEnd, steps, times, costs)
 found = st.lists(settings, max_size=2).map(tuple)
-notes = st.builds(FindingsNote, steps, times, words, found, words)
+notes = st.builds(FindingsNote, steps, times, words, found, words) | st.builds(BatchChecks, steps, times, words, found)
 # Small choice of values, so that columns are often all alike.
 single = st.sampled_from([math.nan, 0.0, 1.0]) | st.floats(width=32)
 

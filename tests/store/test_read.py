@@ -12,7 +12,16 @@ from runs import COSTS, healthy, network
 from gradscope.lossless_json import from_json, to_json
 from gradscope.network import Network, Site, Variable
 from gradscope.recording.histogram import histogram
-from gradscope.records import EpochRecord, FinalPass, NetworkChange, Record, Session, SessionEnd, StepRecord
+from gradscope.records import (
+    BatchChecks,
+    EpochRecord,
+    FinalPass,
+    NetworkChange,
+    Record,
+    Session,
+    SessionEnd,
+    StepRecord,
+)
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, UNITS, VERSION_TEXT
 from gradscope.store.event_files import event_files
 from gradscope.store.event_sink import LOCK_NAME, EventFileSink
@@ -87,6 +96,7 @@ def golden_records() -> list[Record]:
         Session(0, 1_700_000_000.0, False, "f" * 16, settings, {"seed": 3, "limit": float("inf")}),
         NetworkChange(0, 1_700_000_000.0, net),
         first,
+        BatchChecks(0, 1_700_000_001.5, "0.1.0", ({"rule": "target_scale", "value": float("nan")},)),
         second,
         EpochRecord(3, 0, 1_700_000_003.0, {"loss": 0.5, "val_loss": float("nan")}, COSTS),
         final,
@@ -102,7 +112,8 @@ def told(frames: Frames) -> dict[str, Any]:
     """What the frames say, as JSON values, so that later versions may compare column by column."""
     columns = {name: {str(key): frame[key].tolist() for key in frame} for name, frame in tables(frames).items()}
     sessions = [[s.step, s.wall_time, s.resumed, s.fingerprint, s.settings, s.params] for s in frames.sessions]
-    return {**columns, "sites": [site.key for site in frames.network.sites], "sessions": sessions}
+    checked = [dict(finding) for finding in frames.checked]
+    return {**columns, "checked": checked, "sites": [site.key for site in frames.network.sites], "sessions": sessions}
 
 
 def write_golden(folder: Path) -> None:
@@ -131,6 +142,7 @@ def test_the_run_of_every_version_is_read_for_ever(version: str) -> None:
         for column, values in expected[table].items():
             assert repr(found[table][column]) == repr(values), (table, column)
     assert (found["sites"], found["sessions"]) == (expected["sites"], expected["sessions"])
+    assert repr(found["checked"]) == repr(expected.get("checked", []))
 
 
 def test_this_version_still_writes_what_its_golden_file_holds(tmp_path: Path) -> None:

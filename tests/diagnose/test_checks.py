@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from gradscope import preflight
-from gradscope.inspection.preflight import CHECKS
+from gradscope.diagnose.discover import known_checks
 
 RNG = np.random.default_rng(4)
 SAMPLES, FEATURES, CLASSES = 64, 6, 3
@@ -31,7 +31,7 @@ def _seeded() -> None:
 
 def said(model: Any, x: Any, y: Any) -> list[tuple[str, str]]:
     """Return rule and severity of all that the checks of preflight say; the rules have tests of their own."""
-    findings = [finding for finding in preflight(model, x, y).findings if finding.rule in CHECKS]
+    findings = [finding for finding in preflight(model, x, y).findings if finding.rule in known_checks()]
     assert all(finding.evidence and finding.advice for finding in findings)
     return [(finding.rule, finding.severity) for finding in findings]
 
@@ -253,3 +253,58 @@ def test_a_residual_branch_that_ends_in_zeros_is_no_fault() -> None:
     model = keras.Model(inputs, ends)
     model.compile("adam", "sparse_categorical_crossentropy")
     assert said(model, X, LABELS) == []
+
+
+COUNTS = RNG.poisson(3.0, SAMPLES).astype("float32")
+
+
+@pytest.mark.parametrize(
+    ("activation", "units", "loss", "y", "severity"),
+    [
+        (None, 1, "poisson", COUNTS, "high"),
+        ("softplus", 1, "poisson", COUNTS, None),
+        ("softplus", 1, "poisson", COUNTS - 3, "high"),
+        (None, 1, "mean_squared_logarithmic_error", COUNTS, "high"),
+        (None, 3, "kl_divergence", ONE_HOT, "high"),
+        ("softmax", 3, "kl_divergence", ONE_HOT, None),
+        (None, 1, "cosine_similarity", X[:, 0], "high"),
+        (None, 3, "cosine_similarity", X[:, :3], None),
+        (None, 1, "hinge", np.where(X[:, 0] > 0, 1.0, -1.0), None),
+        (None, 1, "hinge", LABELS > 0, None),
+        (None, 1, "squared_hinge", LABELS + 1, "high"),
+        (None, 1, "mean_absolute_percentage_error", COUNTS, "medium"),
+        (None, 1, "mean_absolute_percentage_error", COUNTS + 1, None),
+        ("softmax", 3, "categorical_crossentropy", 0.3 * ONE_HOT, "medium"),
+        ("softmax", 3, "categorical_crossentropy", MANY_HOT, "medium"),
+        ("sigmoid", 1, "binary_focal_crossentropy", LABELS > 0, None),
+        (None, 1, "binary_focal_crossentropy", LABELS > 0, "high"),
+    ],
+)  # fmt: skip
+def test_a_loss_meets_answers_and_targets_that_it_is_made_for(
+    activation: str | None, units: int, loss: str, y: Any, severity: str | None
+) -> None:
+    found = [s for rule, s in said(ending(activation, loss, units), X, np.asarray(y)) if rule == MISMATCH]
+    assert found == ([severity] if severity else [])
+
+
+@pytest.mark.parametrize("layer", [keras.layers.LSTM, keras.layers.GRU, keras.layers.SimpleRNN])
+def test_what_a_recurrent_layer_is_given_is_judged_by_its_own_scale(layer: Any) -> None:
+    series = RNG.normal(size=(SAMPLES, 5, 2)).astype("float32")
+    made = network(layer(4), keras.layers.Dense(1), loss="mse", shape=(5, 2))
+    assert ("input_scale", "medium") in said(made, 60 * series, X[:, 0])
+    assert not said(made, series, X[:, 0])
+
+
+def test_pixels_that_were_scaled_already_are_scaled_twice_by_the_model() -> None:
+    made = network(keras.layers.Rescaling(1 / 255), keras.layers.Conv2D(4, 3, activation="relu"),
+                   keras.layers.GlobalAveragePooling2D(), keras.layers.Dense(CLASSES, "softmax"),
+                   loss="sparse_categorical_crossentropy", shape=(8, 8, 3))  # fmt: skip
+    (finding,) = preflight(made, PIXELS / np.float32(255), LABELS).findings
+    assert (finding.rule, "scaled twice" in finding.message) == ("input_scale", True)
+    assert not said(made, PIXELS.astype("float32"), LABELS)
+
+
+def test_a_normalisation_right_behind_the_first_linear_layer_takes_the_scale_away() -> None:
+    behind = [keras.layers.Dense(8), keras.layers.BatchNormalization(), keras.layers.ReLU()]
+    made = network(*behind, keras.layers.Dense(CLASSES, "softmax"), loss="sparse_categorical_crossentropy")
+    assert not said(made, 60 * X, LABELS)

@@ -9,18 +9,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradscope.diagnose.consequences import OF_BAD_DATA
 from gradscope.diagnose.finding import Advice, Evidence, Finding, Severity
 from gradscope.diagnose.keras_code import layer_code
-from gradscope.inspection.subject import Output, Subject
+from gradscope.diagnose.remedy import Remedy
+from gradscope.diagnose.rule import rule
+from gradscope.diagnose.subject import Output, Subject
 from gradscope.network import Site
 
 _CLASSES = {
     "categorical_crossentropy": "CategoricalCrossentropy",
     "sparse_categorical_crossentropy": "SparseCategoricalCrossentropy",
     "binary_crossentropy": "BinaryCrossentropy",
+    "categorical_focal_crossentropy": "CategoricalFocalCrossentropy",
+    "binary_focal_crossentropy": "BinaryFocalCrossentropy",
 }
+_WITH_LOGARITHM = frozenset({"poisson", "mean_squared_logarithmic_error"})
+_HINGES = frozenset({"hinge", "squared_hinge"})
+_NEAR_ZERO = 1e-3  # a target below it makes a percentage of it mean nothing
+_ROUNDING = 1e-2  # of labels that were written with few digits
 
 
+@rule(explains=OF_BAD_DATA, at_once=True)
 def output_loss_mismatch(
     subject: Subject, *, unreachable: float = 0.05, mostly: float = 0.5, margin: float = 0.01
 ) -> Iterator[Finding]:
@@ -49,6 +59,7 @@ def output_loss_mismatch(
             or _targets_no_probabilities(output, output.site, unreachable)
             or _wrong_pair(output, output.site, unreachable)
             or _one_target_for_many(output, output.site)
+            or _no_domain(output, output.site, unreachable)
             or _out_of_reach(output, output.site, unreachable, mostly, margin)
         )
         if found is not None:
@@ -114,7 +125,8 @@ def _no_probabilities(output: Output, site: Site) -> Finding | None:
 def _targets_no_probabilities(output: Output, site: Site, unreachable: float) -> Finding | None:
     """Labels such as −1 and 1 given to a cross-entropy."""
     targets = output.targets
-    if output.loss not in {"binary_crossentropy", "categorical_crossentropy"} or targets is None or not targets.size:
+    takes_shares = (output.is_binary or output.is_categorical) and not output.loss.startswith("sparse")
+    if not takes_shares or targets is None or not targets.size:
         return None
     low, high = float(targets.min()), float(targets.max())
     share = float(np.mean((targets < 0) | (targets > 1)))
@@ -128,6 +140,71 @@ def _targets_no_probabilities(output: Output, site: Site, unreachable: float) ->
     evidence.append(Evidence("targets outside of 0…1", share, unreachable, unit="fraction"))
     severity: Severity = "high" if share >= unreachable else "low"
     return _finding(output, site, severity, said, evidence, (Advice("Give targets from 0 to 1.", code),))
+
+
+def _no_domain(output: Output, site: Site, unreachable: float) -> Finding | None:
+    """Answers or targets for which the loss is not made."""
+    return _answers_outside(output, site) or _targets_outside(output, site, unreachable)
+
+
+def _answers_outside(output: Output, site: Site) -> Finding | None:
+    evidence = [Evidence("smallest value of the output", output.minimum, 0.0, above=False)]
+    if output.loss in _WITH_LOGARITHM and output.minimum < 0:
+        what = "is NaN" if output.loss == "poisson" else "has no gradient"
+        said = f"{output.loss} takes the logarithm of the answers of {site.layer!r}: of those below zero it {what}."
+        advised = _function(output, "softplus", "End with a function whose answers are above zero.")
+        return _finding(output, site, "high", said, evidence, (advised,))
+    if output.loss == "kl_divergence" and (output.minimum < 0 or output.maximum > 1):
+        said = f"kl_divergence takes probabilities, but {site.layer!r} answers outside of 0…1: they are cut off."
+        return _finding(output, site, "high", said, evidence, (_function(output, "softmax", "End with softmax."),))
+    if output.loss == "cosine_similarity" and site.units == 1:
+        said = f"The cosine of the single unit of {site.layer!r} is 1 or -1, whatever its size: it has no gradient."
+        evidence = [Evidence("units", 1.0, 1.0, above=False)]
+        return _finding(output, site, "high", said, evidence, (_loss("Measure a distance.", "mse"),))
+    return None
+
+
+def _targets_outside(output: Output, site: Site, unreachable: float) -> Finding | None:
+    targets = output.targets
+    if targets is None or not targets.size or targets.dtype.kind not in "fiub":
+        return None
+    if output.loss in _HINGES and not {float(label) for label in np.unique(targets)} <= {-1.0, 0.0, 1.0}:
+        said = f"{output.loss} takes the targets -1 and 1, not {targets.min():.3g} to {targets.max():.3g}."
+        code = f"y = keras.ops.where(y > {np.median(targets):.3g}, 1.0, -1.0)"
+        advised = Advice("Give each label as -1 or 1.", code, Remedy("data"))
+        return _finding(output, site, "high", said, [Evidence("largest target", float(targets.max()), 1.0)], (advised,))
+    share = float(np.mean(targets < 0))
+    if output.loss in _WITH_LOGARITHM and share >= unreachable:
+        said = f"{output.loss} is for counts and sizes, but {100 * share:.3g}% of the targets are below zero."
+        evidence = [Evidence("targets below zero", share, unreachable, unit="fraction")]
+        return _finding(output, site, "high", said, evidence, (_loss("Measure a distance.", "mse"),))
+    share = float(np.mean(np.abs(targets) < _NEAR_ZERO))
+    if output.loss == "mean_absolute_percentage_error" and share >= unreachable:
+        said = f"A percentage of nothing has no size, but {100 * share:.3g}% of the targets are next to 0."
+        evidence = [Evidence("targets next to 0", share, unreachable, unit="fraction")]
+        return _finding(output, site, "medium", said, evidence, (_loss("Measure a distance.", "mae"),))
+    return _no_distribution(output, site, targets, unreachable)
+
+
+def _no_distribution(output: Output, site: Site, targets: NDArray[Any], unreachable: float) -> Finding | None:
+    """Rows of labels that are to share one, and do not."""
+    if output.loss != "categorical_crossentropy" or targets.ndim < 2 or targets.shape[-1] < 2:
+        return None
+    share = float((np.abs(np.sum(targets, axis=-1) - 1) > _ROUNDING).mean())
+    if share < unreachable:
+        return None
+    said = f"The labels of {100 * share:.3g}% of the samples do not sum to 1, as the softmax of {site.layer!r} does."
+    evidence = [Evidence("samples whose labels do not sum to 1", share, unreachable, unit="fraction")]
+    if float((np.count_nonzero(targets > 0.5, axis=-1) > 1).mean()) >= unreachable:
+        advised = _loss("Several labels at once go with sigmoid and this loss.", "binary_crossentropy")
+    else:
+        code = "y = keras.utils.to_categorical(y.argmax(axis=-1))"
+        advised = Advice("Give each sample one whole class.", code, Remedy("data"))
+    return _finding(output, site, "medium", said, evidence, (advised,))
+
+
+def _loss(why: str, loss: str) -> Advice:
+    return Advice(why, f'model.compile(optimizer=model.optimizer, loss="{loss}")', Remedy("loss", (), {"loss": loss}))
 
 
 def _wrong_pair(output: Output, site: Site, unreachable: float) -> Finding | None:

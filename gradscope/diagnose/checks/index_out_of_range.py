@@ -7,10 +7,13 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from gradscope.diagnose.consequences import OF_BAD_DATA
 from gradscope.diagnose.finding import Advice, Evidence, Finding
-from gradscope.inspection.subject import Input, Subject
+from gradscope.diagnose.rule import rule
+from gradscope.diagnose.subject import Input, Subject
 
 
+@rule(explains=OF_BAD_DATA, at_once=True)
 def index_out_of_range(subject: Subject) -> Iterator[Finding]:
     """Yield a finding for each label beyond the number of classes, and for each index beyond an embedding's rows.
 

@@ -9,13 +9,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gradscope.diagnose.chains import is_linear
+from gradscope.diagnose.consequences import OF_BAD_DATA
 from gradscope.diagnose.finding import Advice, Evidence, Finding, Severity
-from gradscope.inspection.subject import Input, Subject
+from gradscope.diagnose.keras_code import RECURRENT
+from gradscope.diagnose.remedy import Remedy
+from gradscope.diagnose.rule import rule
+from gradscope.diagnose.subject import NORMALISING, Input, Subject
+from gradscope.network import Network
 
+_SCALES_PIXELS = 0.1  # a factor below it is made for values of 0 to 255
 _ENTRIES = 1 << 22
 """More are not looked at: a sum over some millions tells the scale."""
 
 
+@rule(explains=OF_BAD_DATA)
 def input_scale(
     subject: Subject,
     *,
@@ -50,7 +58,22 @@ def input_scale(
         if values is None:
             continue
         rms, largest = float(np.sqrt(np.mean(np.square(values)))), float(np.max(np.abs(values)))
-        arriving = part.arriving_rms
+        arriving = rms if _is_gated(part) else part.arriving_rms
+        again = _rescaled_by(subject.network)
+        if 0 < largest <= 1 and again < _SCALES_PIXELS:
+            yield _finding(
+                part,
+                "low",
+                f"Input {part.name!r} is scaled twice: its values reach {largest:.3g} only, and the model multiplies "
+                f"them by {again:.3g} again.",
+                [Evidence("largest absolute value of the input", largest, 1.0, above=False)],
+                Advice(
+                    "Give the model the values as they are, or leave its Rescaling out.", "", Remedy("input_scaling")
+                ),
+            )
+            continue
+        if part.is_normalised or _loses_scale(part, subject.network):
+            continue
         evidence = [
             Evidence("root mean square of the input", rms, large),
             Evidence("mean of the input", float(values.mean())),
@@ -80,9 +103,33 @@ def input_scale(
                 )
 
 
+def _is_gated(part: Input) -> bool:
+    """Whether a recurrent layer reads it, of which the first site shows a bounded output, and not what arrives."""
+    return any(RECURRENT & {layer.class_name, str(layer.config.get("layer", ""))} for layer in part.readers or ())
+
+
+def _loses_scale(part: Input, network: Network) -> bool:
+    """Whether all that reads it is linear, with a normalisation right behind that takes the scale away."""
+    layers = {layer.key: layer for layer in network.layers}
+    behind = {
+        reader.key: [layers[end] for start, end in network.edges or () if start == reader.key and end in layers]
+        for reader in part.readers or ()
+    }
+    return bool(behind) and all(
+        ends and is_linear(network, key) and all(end.class_name in NORMALISING for end in ends)
+        for key, ends in behind.items()
+    )
+
+
+def _rescaled_by(network: Network) -> float:
+    """Return the factor of the model's own `Rescaling`, wherever it stands; 1 without one."""
+    scales = [layer.config.get("scale") for layer in network.layers if layer.class_name == "Rescaling"]
+    return min((abs(scale) for scale in scales if isinstance(scale, int | float)), default=1.0)
+
+
 def _looked_at(part: Input) -> NDArray[Any] | None:
     values = part.values
-    if values.dtype.kind not in "fiu" or part.holds_indices or part.is_normalised:
+    if values.dtype.kind not in "fiu" or part.holds_indices:
         return None
     rows = max(1, min(len(values), _ENTRIES * len(values) // values.size))
     finite = values[:rows].astype(np.float64)
@@ -98,7 +145,9 @@ def _disparity(part: Input, values: NDArray[Any]) -> float:
     return float(spreads.max() / np.median(spreads)) if len(spreads) else math.nan
 
 
-def _finding(part: Input, severity: Severity, message: str, evidence: list[Evidence]) -> Finding:
+def _finding(
+    part: Input, severity: Severity, message: str, evidence: list[Evidence], advice: Advice | None = None
+) -> Finding:
     return Finding(
         rule="input_scale",
         severity=severity,
@@ -107,15 +156,17 @@ def _finding(part: Input, severity: Severity, message: str, evidence: list[Evide
         last_step=0,
         message=message,
         evidence=tuple(evidence),
-        advice=(_advice(part),),
+        advice=(advice or _advice(part),),
     )
 
 
 def _advice(part: Input) -> Advice:
-    values = part.values
+    values, change = part.values, Remedy("input_scaling")
     if values.ndim >= 4 and values.min() >= 0 and 1 < values.max() <= 255:
-        return Advice("Bring the pixels to 0…1 in the model's first layer.", "keras.layers.Rescaling(1 / 255)")
+        text, code = "Bring the pixels to 0…1 in the model's first layer.", "keras.layers.Rescaling(1 / 255)"
+        return Advice(text, code, change)
     return Advice(
         "Bring every column to mean 0 and spread 1 in the model's first layer, with numbers taken from the data.",
         "normalisation = keras.layers.Normalization()\nnormalisation.adapt(x)  # then the model's first layer",
+        change,
     )

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradscope.diagnose.finding import Advice, Evidence, Finding
-from gradscope.inspection.subject import Subject, varies
+from gradscope.diagnose.rule import rule
+from gradscope.diagnose.subject import Subject, varies
 
 
+@rule(explains=("not_converging", "slow_convergence"))
 def constant_data(subject: Subject, *, samples: int = 32) -> Iterator[Finding]:
     """Yield a finding for each input that holds constant columns, and for each target that never varies.
 

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 from gradscope.diagnose.advice import initialiser_of, layer_of
 from gradscope.diagnose.finding import Advice, Evidence, Finding
 from gradscope.diagnose.keras_code import layer_code
-from gradscope.inspection.subject import Subject
+from gradscope.diagnose.rule import rule
+from gradscope.diagnose.subject import Subject
 
 
+@rule(explains=("poor_initialisation", "not_converging"))
 def identical_units(subject: Subject, *, spread: float = 1e-4) -> Iterator[Finding]:
     """Yield a finding for each hidden layer whose units are equal and get equal gradients.
 

@@ -12,10 +12,13 @@ from numpy.typing import NDArray
 
 from gradscope.network import Layer, Network, Site
 
-_CATEGORICAL = frozenset({"categorical_crossentropy", "sparse_categorical_crossentropy"})
+_CATEGORICAL = frozenset(
+    {"categorical_crossentropy", "sparse_categorical_crossentropy", "categorical_focal_crossentropy"}
+)
+_BINARY = frozenset({"binary_crossentropy", "binary_focal_crossentropy"})
 _REGRESSION = frozenset({"mean_squared_error", "mean_absolute_error", "huber", "log_cosh"})
 _INDEXING = frozenset({"Embedding", "CategoryEncoding", "Hashing", "IntegerLookup", "StringLookup", "Discretization"})
-_NORMALISING = frozenset(
+NORMALISING = frozenset(
     {"Rescaling", "Normalization", "BatchNormalization", "LayerNormalization", "RMSNormalization", "UnitNormalization"}
 )
 
@@ -50,7 +53,7 @@ class Input:
     @property
     def is_normalised(self) -> bool:
         """Whether all that reads it brings it to a scale of its own."""
-        return bool(self.readers) and all(layer.class_name in _NORMALISING for layer in self.readers or ())
+        return bool(self.readers) and all(layer.class_name in NORMALISING for layer in self.readers or ())
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +95,7 @@ class Output:
     @property
     def is_binary(self) -> bool:
         """Whether the loss asks a question of yes or no at each unit."""
-        return self.loss == "binary_crossentropy"
+        return self.loss in _BINARY
 
     @property
     def is_regression(self) -> bool:

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from gradscope.diagnose.finding import Advice, Evidence, Finding
 from gradscope.diagnose.rule import rule
-from gradscope.inspection.subject import Subject
+from gradscope.diagnose.subject import Subject
 
 
-@rule(explains=("nan_or_inf",))
+@rule(explains=("nan_or_inf", "not_converging"), at_once=True)
 def nonfinite_data(subject: Subject) -> Iterator[Finding]:
     """Yield a finding for each input and target that holds NaN or infinity.
 

@@ -6,19 +6,29 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from gradscope.diagnose.finding import Advice, Evidence, Finding
-from gradscope.inspection.subject import Subject
+from gradscope.diagnose.advice import advice
+from gradscope.diagnose.consequences import OF_BAD_DATA
+from gradscope.diagnose.finding import Evidence, Finding
+from gradscope.diagnose.rule import rule
+from gradscope.diagnose.subject import Subject
 
 
-def target_scale(subject: Subject, *, large: float = 100.0) -> Iterator[Finding]:
-    """Yield a finding for each regression target of huge scale.
+@rule(explains=OF_BAD_DATA)
+def target_scale(subject: Subject, *, large: float = 10.0) -> Iterator[Finding]:
+    """Yield a finding for each regression target far from unit scale.
 
-    An untrained network answers near 0. The loss of a target in the thousands, and its gradients, are then huge, and
-    the last layer's bias has a long way to go. Severity: low.
+    An untrained network answers near 0. The loss of a target in the tens or thousands, and its gradients, are then
+    huge, and the last layer's bias has a long way to go.
+
+    Severity: low, as many networks cope; in a training medium where nothing is learnt.
 
     Args:
         subject: The model and its batch.
-        large: Root mean square from which a target is large.
+        large: Root mean square from which a target is large, pure number; an optimizer that moves a weight by 1e-3 a
+            step needs ten thousand steps to get a bias there.
+
+    Source:
+        Ours.
     """
     for output, targets in subject.targets():
         if not output.is_regression or not np.isfinite(targets).all():
@@ -40,9 +50,6 @@ def target_scale(subject: Subject, *, large: float = 100.0) -> Iterator[Finding]
                 Evidence("its spread", float(values.std())),
             ),
             advice=(
-                Advice(
-                    "Train on standardised targets, and scale predictions back.",
-                    "mean, spread = y.mean(), y.std()\nmodel.fit(x, (y - mean) / spread)  # prediction * spread + mean",
-                ),
+                advice(subject.network, "target_scaling", "Train on standardised targets, and scale the answers back."),
             ),
         )
