@@ -55,7 +55,7 @@ def _facts(rule: Rule, width: int) -> Iterator[str]:
     if facts.before_training:
         yield "Before a training: `gradscope.preflight` asks it, too."
     if facts.at_once:
-        yield "During a training: told at the first look, not at the second."
+        yield "During a training: told at the first look."
 
 
 def _threshold_lines(thresholds: list[Threshold], width: int) -> Iterator[str]:
