@@ -1,7 +1,8 @@
 """Does a case deserve its label? Its symptoms are confirmed, or its health, on the measurement alone.
 
 `python tests/zoo/confirm.py DIR [DIR ...]` reads what `record.py` wrote, one directory a seed, prints what is not
-confirmed and writes all claims, with the numbers that bear them out, to ``confirmed.csv``.
+confirmed and writes all claims, with the numbers that bear them out, to ``confirmed.csv``. Of a case that no directory
+holds, the rows stay as they were.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import csv
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -99,11 +101,15 @@ def main(directories: list[Path]) -> int:
     """Write `confirmed.csv` and return 1 if a claim is not confirmed with every seed."""
     from zoo.cases import all_cases  # it loads Keras
 
-    rows: list[dict[str, object]] = []
+    table = Path(__file__).parent / "confirmed.csv"
+    with table.open(encoding="utf-8", newline="") as file:
+        known = list(csv.DictReader(file))
+    rows: list[Mapping[str, object]] = []
     for case in all_cases():
         measured = [load(place) for d in directories if (place := d / case.name / "measurement.npz").is_file()]
         if not measured:
             print(f"  {case.name} was not recorded")
+            rows += [row for row in known if row["case"] == case.name]
             continue
         by_claim = zip(*(confirm(case, measurement) for measurement in measured), strict=True)
         for each in by_claim:
@@ -119,11 +125,11 @@ def main(directories: list[Path]) -> int:
                     "largest": f"{np.nanmax(numbers):.4g}" if numbers else "",
                 }
             )
-    with (Path(__file__).parent / "confirmed.csv").open("w", encoding="utf-8", newline="") as file:
+    with table.open("w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, list(rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(rows)
-    missing = [row for row in rows if row["confirmed"] != row["seeds"]]
+    missing = [row for row in rows if str(row["confirmed"]) != str(row["seeds"])]
     print(f"{len(rows) - len(missing)} of {len(rows)} claims are confirmed with every seed.")
     for row in missing:
         print(f"  {row['case']}: {row['claim']} with {row['confirmed']} of {row['seeds']} seeds")

@@ -13,12 +13,11 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
-from zoo.measurement import Floats, Layer, Measurement
+from zoo import data_criteria
+from zoo.measurement import MODEL, Evidence, Floats, Layer, Measurement
 
-Evidence = dict[str, float]
 Criterion = Callable[[Measurement], Evidence]
 
-MODEL = ""
 RELUS = ("relu", "relu6")
 # what leaves a linear map of its input linear
 LINEAR_BETWEEN = (
@@ -56,22 +55,25 @@ def vanishing_gradient(m: Measurement) -> Evidence:
     """Kernel gradient (RMS) below a thousandth of the largest kernel's, in the median of later samples, while stuck.
 
     A thousandfold loss along depth cannot come from the sizes of layers; that the loss is stuck excludes convergence
-    and layers that need not move.
+    and layers that need not move. The same along the time of a recurrent layer: what it reads first against last.
     """
     rms = _kernels(m, "gradient_rms")
     if not rms or not stuck(m):
         return {}
     with np.errstate(invalid="ignore", divide="ignore"):
         ratios = {layer: values / np.max(list(rms.values()), axis=0) for layer, values in rms.items()}
-    return {layer: value for layer, ratio in ratios.items() if (value := _median(_later(ratio))) < 1e-3}
+    along = [*ratios.items(), *_layers(m, "through_time", lambda _: True).items()]
+    return {layer: value for layer, ratio in along if (value := _median(_later(ratio))) < 1e-3}
 
 
 def exploding_gradient(m: Measurement) -> Evidence:
     """Kernel gradient a hundred times (L2) its own at the untrained model or a hundred times its weights, or no number.
 
-    A training that works lowers its gradients within a factor of some ten.
+    A training that works lowers its gradients within a factor of some ten. Of a recurrent layer also a gradient that
+    grows a thousandfold, in the untrained model, from what it reads last back to what it reads first.
     """
-    found: Evidence = {}
+    through_time = _layers(m, "through_time", lambda _: True)
+    found: Evidence = {key: float(values[0]) for key, values in through_time.items() if values[0] >= 1e3}
     norms, weights, bad = (_kernels(m, name) for name in ("gradient_norm", "weight_norm", "gradient_nonfinite"))
     for layer, norm in norms.items():
         if np.nansum(bad[layer]) > 0:
@@ -122,15 +124,19 @@ def vanishing_activation(m: Measurement) -> Evidence:
 
 
 def exploding_activation(m: Measurement) -> Evidence:
-    """A layer's RMS is a thousand times its own at the untrained model, or above 10,000, or no number."""
+    """A layer's RMS is a thousand times its own at the untrained model or the inputs', or above 10,000, or no number.
+
+    Inputs smaller than one count as one.
+    """
     found: Evidence = {}
+    entered = max(1.0, *m.facts.input_rms) if m.facts.input_rms else 1.0
     for key, rms in _layers(m, "rms", lambda _: True).items():
         seen = rms[np.isfinite(rms)]
         if not len(seen):
             continue
         if len(seen) < len(rms):
             found[key] = math.inf
-        elif seen.max() >= 1e4 or (seen[0] > 0 and seen.max() >= 1e3 * seen[0]):
+        elif seen.max() >= min(1e4, 1e3 * entered) or (seen[0] > 0 and seen.max() >= 1e3 * seen[0]):
             found[key] = float(seen.max())
     return found
 
@@ -206,13 +212,21 @@ def not_zero_centred(m: Measurement) -> Evidence:
 
 
 def unchanged_weights(m: Measurement) -> Evidence:
-    """A trainable kernel that does not change by a bit between any two samples, three at least."""
-    found: Evidence = {}
+    """A trainable kernel that does not change by a bit between any two samples, three at least.
+
+    Or by less than a millionth of its norm in all, where another changes by a hundredth; a trainable variable that
+    Keras does not track; a model with nothing to train.
+    """
+    found: Evidence = dict.fromkeys(m.facts.untracked, 0.0)
+    norms = _kernels(m, "weight_norm")
+    moved = {
+        layer: np.nansum(change) / max(norms[layer][0], 1e-30) for layer, change in _kernels(m, "change_norm").items()
+    }
     for layer, change in _kernels(m, "change_max").items():
         known = change[~np.isnan(change)]
-        if len(known) >= 3 and known.max() == 0:
-            found[layer] = 0.0
-    return found
+        if len(known) >= 3 and (known.max() == 0 or (moved[layer] < 1e-6 and max(moved.values()) > 1e-2)):
+            found[layer] = float(known.max())
+    return found if m.variables else {MODEL: 0.0}
 
 
 def update_ratio(m: Measurement) -> Evidence:
@@ -259,7 +273,9 @@ def oscillating_loss(m: Measurement) -> Evidence:
     """Batch losses that alternate, or epoch losses that rise about as much as they fall.
 
     Alternate: the lag-1 autocorrelation of the later half, without its trend, is below −0.5. About: the rises add up to
-    half of the falls, in three turns at least, and to 5 % of the mean loss.
+    half of the falls, in three turns at least, and to 5 % of the mean loss. In a training that has learnt the fall at
+    the beginning hides this: there the later half of eight epochs or more decides, whose rises must add up to a fifth
+    of its mean loss and to a hundredth of the reference.
     """
     batches = m.batch_loss[len(m.batch_loss) // 2 :]
     if len(batches) >= 20 and np.isfinite(batches).all():
@@ -276,6 +292,14 @@ def oscillating_loss(m: Measurement) -> Evidence:
         turns = int((np.sign(moves[1:]) != np.sign(moves[:-1])).sum())
         if rises >= 0.5 * falls and rises >= 0.05 * np.abs(losses).mean() and turns >= 3:
             return {MODEL: float(rises / falls) if falls else math.inf}
+    later = losses[len(losses) // 2 :]
+    if len(losses) >= 8 and np.isfinite(losses).all():
+        moves = np.diff(later)
+        rises, falls = moves[moves > 0].sum(), -moves[moves < 0].sum()
+        turns = int((np.sign(moves[1:]) != np.sign(moves[:-1])).sum())
+        size = max(0.2 * np.abs(later).mean(), 0.01 * abs(reference_loss(m)))
+        if turns >= 3 and rises >= 0.5 * falls and rises >= size:
+            return {MODEL: float(rises / falls)}
     return {}
 
 
@@ -290,9 +314,38 @@ def slow_convergence(m: Measurement) -> Evidence:
 
 
 def not_converging(m: Measurement) -> Evidence:
-    """The last epoch's loss is not 10 % below the best constant's (unknown: the untrained model's), or is no number."""
+    """The last epoch's loss is not 10 % below the best constant's (unknown: the untrained model's), or is no number.
+
+    The same of one output of several, whose layer is then given.
+    """
     losses = m.epoch_losses()
-    return {MODEL: float(losses[-1] / reference_loss(m)) if len(losses) else math.nan} if stuck(m) else {}
+    found: Evidence = {MODEL: float(losses[-1] / reference_loss(m)) if len(losses) else math.nan} if stuck(m) else {}
+    for output, baseline in m.facts.output_baselines:
+        logged = m.epoch_logs.get(f"{output}_loss", np.zeros(0))
+        if len(logged) and not logged[-1] < 0.9 * baseline:
+            found[output] = float(logged[-1] / baseline)
+    return found
+
+
+def falling_learning_rate(m: Measurement) -> Evidence:
+    """The learning rate falls a thousandfold while more than half of the reference loss is left."""
+    rates, losses = m.learning_rate, m.epoch_losses()
+    fell = float(rates[-1] / rates.max())
+    return {MODEL: fell} if fell <= 1e-3 and len(losses) and losses[-1] > 0.5 * reference_loss(m) else {}
+
+
+def collapsed_output(m: Measurement) -> Evidence:
+    """At the end all answers are alike: their spread is below a hundredth of their RMS or of the spread untrained."""
+    spreads, rms = (_layers(m, name, lambda layer: layer.is_output) for name in ("std_over_samples", "rms"))
+    shares = {key: float(spread[-1] / max(spread[0], rms[key][-1], 1e-30)) for key, spread in spreads.items()}
+    return {MODEL: min(shares.values())} if shares and min(shares.values()) < 1e-2 else {}
+
+
+def batch_statistics(m: Measurement) -> Evidence:
+    """BatchNormalization answers otherwise in inference by half of its spread, where the loss is twice as large."""
+    apart = _layers(m, "training_apart", lambda _: True)
+    worse = len(m.inference_loss) > 0 and not m.inference_loss[-1] < 2 * m.loss[-1]
+    return {key: float(values[-1]) for key, values in apart.items() if worse and not values[-1] < 0.5}
 
 
 CRITERIA: Mapping[str, Criterion] = {
@@ -314,6 +367,14 @@ CRITERIA: Mapping[str, Criterion] = {
         oscillating_loss,
         slow_convergence,
         not_converging,
+        falling_learning_rate,
+        collapsed_output,
+        batch_statistics,
+        data_criteria.input_scale,
+        data_criteria.target_scale,
+        data_criteria.nonfinite_data,
+        data_criteria.index_out_of_range,
+        data_criteria.output_loss_mismatch,
     )
 }
 
@@ -333,7 +394,7 @@ def _layers(m: Measurement, statistic: str, chosen: Callable[[Layer], bool]) -> 
     return {
         layer.key: m.by_layer[statistic][:, number]
         for number, layer in enumerate(m.layers)
-        if chosen(layer) and not np.isnan(m.by_layer["zero_fraction"][:, number]).all()
+        if chosen(layer) and not np.isnan(m.by_layer[statistic][:, number]).all()
     }
 
 

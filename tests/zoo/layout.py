@@ -81,6 +81,25 @@ def owners(model: Any) -> dict[int, str]:
     return result
 
 
+def holder(model: Any, variable: Any) -> str:
+    """Return the key of the layer that holds a variable which Keras does not track, or a function that does.
+
+    Searched in the attributes of each layer, and in what the function of a `Lambda` closes over; empty if not found.
+    """
+
+    def within(value: Any, depth: int = 0) -> bool:
+        if value is variable:
+            return True
+        if isinstance(value, dict):
+            return depth < 3 and any(within(each, depth + 1) for each in value.values())
+        if isinstance(value, (list, tuple)):
+            return depth < 3 and any(within(each, depth + 1) for each in value)
+        cells = getattr(value, "__closure__", None) if inspect.isfunction(value) else None
+        return any(within(cell.cell_contents, depth + 1) for cell in cells or ())
+
+    return next((place.key for place in places(model) if within(dict(vars(place.layer)))), "")
+
+
 def variables(model: Any) -> tuple[Variable, ...]:
     keys = owners(model)
     return tuple(
@@ -90,6 +109,7 @@ def variables(model: Any) -> tuple[Variable, ...]:
             name=str(each.name),
             ndim=len(each.shape),
             size=int(keras.ops.size(each)),
+            rows=int(each.shape[0]) if len(each.shape) else 0,
         )
         for each in model.trainable_variables
     )

@@ -39,6 +39,8 @@ _LAYER = {
     "backward_mean_abs": 0.02,
     "backward_abs_max": 0.1,
     "backward_nonfinite": 0.0,
+    "through_time": 1.0,
+    "training_apart": 0.1,
 }
 _VARIABLE = {
     "weight_mean": 0.01,
@@ -128,6 +130,7 @@ def made(
         loss=np.linspace(1.1, 0.2, samples),
         accuracy=np.linspace(0.3, 0.9, samples),
         learning_rate=np.full(samples, 1e-3),
+        inference_loss=np.linspace(1.1, 0.2, samples),
         by_variable=_table(
             VARIABLE_STATISTICS, _VARIABLE, samples, 4, {k: _spread(v) for k, v in (variables or {}).items()}
         ),

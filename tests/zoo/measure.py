@@ -65,6 +65,7 @@ class Measure(keras.callbacks.Callback):
         self._totals: dict[str, tuple[float, float]] = {}
         self._epoch_logs: list[dict[str, float]] = []
         self._epoch_steps: list[int] = []
+        self._untracked: dict[str, tuple[Any, NDArray[Any]]] = {}
         self._step = self._epoch = self._epoch_start = 0
 
     # ------------------------------------------------------------------------------------------- what Keras calls
@@ -81,11 +82,13 @@ class Measure(keras.callbacks.Callback):
             self._not_measured.append(f"layers, gradients: {reason}")
             self._probe = None
         epochs = int(self.params.get("epochs") or 1)
-        self._facts = _facts(self.model, self._probe, epochs)
+        self._facts = _facts(self.model, self._probe, epochs, (self._fit or {}).get("y"))
         self._every = math.ceil(epochs / MAX_EPOCH_SAMPLES)
         if self._probe is not None:
             self._runner = Runner(self.model, self._probe, self._not_measured)
         self._sample()
+        for variable in self._runner.untracked() if self._runner is not None else ():
+            self._untracked[layout.holder(self.model, variable)] = variable, np.array(variable.numpy())
 
     def on_epoch_begin(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
         self._totals = {}
@@ -119,12 +122,12 @@ class Measure(keras.callbacks.Callback):
         rows = [{name: row[name] or [math.nan] * width for name in LAYER_STATISTICS} for row in self._layer_rows]
         names = {name for logs in self._epoch_logs for name in logs}
         return Measurement(
-            facts=_with(self._facts, not_measured=tuple(self._not_measured)),
+            facts=_with(self._facts, not_measured=tuple(self._not_measured), untracked=self._still_untracked()),
             layers=self._layers,
             variables=self._variables,
             **{
                 name: np.array([row[name] for row in self._rows], np.float64)
-                for name in ("step", "epoch", "loss", "accuracy", "learning_rate")
+                for name in ("step", "epoch", "loss", "accuracy", "learning_rate", "inference_loss")
             },
             by_variable=stacked(self._variable_rows, VARIABLE_STATISTICS, len(self._variables)),
             by_layer=stacked(rows, LAYER_STATISTICS, width),
@@ -135,6 +138,10 @@ class Measure(keras.callbacks.Callback):
             },
             epoch_step=np.array(self._epoch_steps, np.float64),
         )
+
+    def _still_untracked(self) -> tuple[str, ...]:
+        held = self._untracked.items()
+        return tuple(key for key, (variable, before) in held if np.array_equal(variable.numpy(), before))
 
     def save(self, path: str | Path) -> None:
         """Write the measurement to one ``.npz`` file."""
@@ -175,6 +182,7 @@ class Measure(keras.callbacks.Callback):
                 if passes is None or probed is None
                 else accuracy(facts.loss, facts.from_logits, probed.y, passes.predicted),
                 "learning_rate": _learning_rate(self.model),
+                "inference_loss": math.nan if passes is None else passes.inference_loss,
             }
         )
 
@@ -208,6 +216,8 @@ class Measure(keras.callbacks.Callback):
                     _together([each.pre for each in applied]),
                     _together(passes.backward.get(layer.key, [])),
                     layer,
+                    passes.by_time.get(layer.key),
+                    passes.trained.get(layer.key) if len(applied) == 1 else None,
                 )
             )
         return {name: [row[name] for row in rows] for name in LAYER_STATISTICS}
@@ -242,7 +252,7 @@ def _together(arrays: list[NDArray[Any] | None]) -> NDArray[Any] | None:
     return np.concatenate(same) if same else None
 
 
-def _facts(model: Any, data: Probe | None, epochs: int) -> Facts:
+def _facts(model: Any, data: Probe | None, epochs: int, y: Any = None) -> Facts:
     given = model.loss
     loss, from_logits = _loss_name(given)
     optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
@@ -278,6 +288,19 @@ def _facts(model: Any, data: Probe | None, epochs: int) -> Facts:
         input_is_floating=only is None or only.dtype.kind == "f",
         input_channel_means=tuple(map(float, only.mean((0, 1, 2)))) if only is not None and only.ndim == 4 else (),
         samples=data.samples,
+        input_rms=tuple(
+            float(np.sqrt((array.astype(np.float64) ** 2).mean())) for array in inputs if array.dtype.kind == "f"
+        ),
+        input_nonfinite=sum(
+            int((~np.isfinite(array)).sum())
+            for array in (*inputs, *([] if labels is None else [labels]))
+            if array.dtype.kind == "f"
+        ),
+        output_baselines=tuple(
+            (name, baseline_loss(_loss_name(loss)[0], y[name], None))
+            for name, loss in (given.items() if isinstance(given, dict) and isinstance(y, dict) else ())
+            if loss is not None and name in y
+        ),
     )
 
 

@@ -16,6 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Evidence = dict[str, float]
+"""What shows a symptom, by layer; the key `MODEL` stands for the whole model."""
+MODEL = ""
 
 VARIABLE_STATISTICS: tuple[str, ...] = (
     "weight_mean",
@@ -67,6 +70,8 @@ LAYER_STATISTICS: tuple[str, ...] = (
     "backward_mean_abs",
     "backward_abs_max",
     "backward_nonfinite",
+    "through_time",  # of a recurrent layer: gradient (RMS) at the first time step it reads over that at the last
+    "training_apart",  # of BatchNormalization: RMS of its output in training less that in inference, over the spread
 )
 
 
@@ -104,13 +109,14 @@ class Layer:
 
 @dataclass(frozen=True)
 class Variable:
-    """A trainable variable: its path, the key of its layer, its own name, axes and entries."""
+    """A trainable variable: its path, the key of its layer, its own name, axes, entries, and the first axis' length."""
 
     path: str
     layer: str
     name: str
     ndim: int
     size: int
+    rows: int = 0
 
     @property
     def role(self) -> str:
@@ -144,6 +150,10 @@ class Facts:
         learning_rate: At the beginning.
         epochs: As many as `fit` was asked for.
         samples: Samples of the training set, as far as known.
+        input_rms: Root mean square of each input of a floating dtype.
+        input_nonfinite: Entries of the probe's inputs and of all labels that are no numbers.
+        output_baselines: Loss of the best constant prediction of each output, where there are several by name.
+        untracked: Layers that use a trainable variable which Keras does not know and no step has changed.
         not_measured: What could not be measured, with the reason.
     """
 
@@ -166,6 +176,10 @@ class Facts:
     learning_rate: float = float("nan")
     epochs: int = 0
     samples: int = 0
+    input_rms: tuple[float, ...] = ()
+    input_nonfinite: int = 0
+    output_baselines: tuple[tuple[str, float], ...] = ()
+    untracked: tuple[str, ...] = ()
     not_measured: tuple[str, ...] = ()
 
 
@@ -188,6 +202,7 @@ class Measurement:
         batch_accuracy: The same of the accuracy; NaN without that metric.
         epoch_logs: Each epoch's logs.
         epoch_step: Batches trained when each epoch ended.
+        inference_loss: Of each sample: loss of the probe batch, as in inference.
     """
 
     facts: Facts
@@ -204,6 +219,7 @@ class Measurement:
     batch_accuracy: Floats
     epoch_logs: Mapping[str, Floats] = field(default_factory=dict[str, Floats])
     epoch_step: Floats = field(default_factory=lambda: np.zeros(0))
+    inference_loss: Floats = field(default_factory=lambda: np.zeros(0))
 
     def samples(self) -> range:
         return range(len(self.step))
@@ -251,6 +267,7 @@ class Measurement:
                 "batch_loss",
                 "batch_accuracy",
                 "epoch_step",
+                "inference_loss",
             )
         }
         for table in ("by_variable", "by_layer", "epoch_logs"):

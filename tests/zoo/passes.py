@@ -16,10 +16,11 @@ from zoo.probe import Probe
 
 
 class Seen(NamedTuple):
-    """What one application of a layer took and gave."""
+    """What one application of a layer took and gave; ``entered`` is what a recurrent layer reads in training."""
 
     pre: Any
     output: Any
+    entered: Any = None
 
 
 class Passes(NamedTuple):
@@ -31,6 +32,9 @@ class Passes(NamedTuple):
     outputs: frozenset[str]
     gradients: list[NDArray[Any] | None]
     backward: dict[str, list[NDArray[Any] | None]]
+    inference_loss: float
+    by_time: dict[str, NDArray[Any] | None]
+    trained: dict[str, NDArray[Any]]
 
 
 def built(model: Any, data: Probe) -> str | None:
@@ -78,6 +82,12 @@ class Runner:
         self._concrete: Any = None
         self._was_built = False
 
+    def untracked(self) -> list[Any]:
+        """Return the trainable variables that the passes use and Keras does not know."""
+        known = {id(variable.value) for variable in self._model.variables}
+        used = [] if self._concrete is None else self._concrete.graph.variables
+        return [each for each in used if each.trainable and id(each) not in known]
+
     def run(self) -> Passes | None:
         while True:
             try:
@@ -120,19 +130,25 @@ class Runner:
         self._keys = [(key, each.pre is not None) for key, applied in seen.items() for each in applied]
         tensors = [tensor for applied in seen.values() for each in applied for tensor in each if tensor is not None]
         if not self._has_loss:
-            return predicted, tensors, None, []
+            return predicted, tensors, None, [], None, []
+        inference_loss = model.compute_loss(x=x, y=y, y_pred=predicted, sample_weight=weight)
         with tf.GradientTape() as tape, _taps(self._places, tape) as trained:
             loss = model.compute_loss(x=x, y=y, y_pred=self._call(x, training=True), sample_weight=weight)
             # half precision loses small gradients without the factor that the optimizer puts in
             factor = tf.constant(1.0) if model.optimizer is None else model.optimizer.scale_loss(tf.constant(1.0))
             scaled = loss * tf.cast(factor, loss.dtype)
         taps = [trained[key][number].output for key, number in self._numbered(trained)]
+        recurrent = {key: applied[0].entered for key, applied in trained.items() if applied[0].entered is not None}
+        self._recurrent = list(recurrent)
+        normalising = {place.key for place in self._places if _normalises(place.layer)}
+        self._normalised = [key for key in trained if key in normalising and key in seen]
         sources = [variable.value for variable in model.trainable_variables]
-        gradients = tape.gradient(scaled, [*sources, *taps])
+        gradients = tape.gradient(scaled, [*sources, *taps, *recurrent.values()])
         self._connected = [gradient is not None for gradient in gradients]
         dense = [tf.convert_to_tensor(gradient) for gradient in gradients if gradient is not None]
         factor64 = tf.cast(factor, tf.float64)
-        return predicted, tensors, loss, [tf.cast(gradient, tf.float64) / factor64 for gradient in dense]
+        unscaled = [tf.cast(gradient, tf.float64) / factor64 for gradient in dense]
+        return predicted, tensors, loss, unscaled, inference_loss, [trained[key][0].output for key in self._normalised]
 
     def _call(self, x: Any, *, training: bool) -> Any:
         return self._model(x, training=training) if self._model._call_has_training_arg else self._model(x)
@@ -147,7 +163,7 @@ class Runner:
         return self._backward
 
     def _arrays(self, result: Any) -> Passes:
-        predicted, tensors, loss, gradients = keras.tree.map_structure(
+        predicted, tensors, loss, gradients, inference_loss, normalised = keras.tree.map_structure(
             lambda tensor: None if tensor is None else tensor.numpy(), result
         )
         values = iter(tensors)
@@ -159,10 +175,14 @@ class Runner:
         every = [next(found) if connected else None for connected in self._connected] if loss is not None else []
         count = len(self._model.trainable_variables) if every else 0
         backward: dict[str, list[Any]] = {}
-        for (key, _), gradient in zip(self._backward if every else [], every[count:], strict=True):
+        for (key, _), gradient in zip(self._backward if every else [], every[count:], strict=False):
             backward.setdefault(key, []).append(gradient)
-        total = math.nan if loss is None else float(loss)
-        return Passes(total, predicted, seen, self._outputs, every[:count], backward)
+        total, in_inference = (math.nan if value is None else float(value) for value in (loss, inference_loss))
+        by_time = dict(zip(self._recurrent, every[count + len(self._backward) :], strict=True)) if every else {}
+        trained = dict(zip(self._normalised, normalised, strict=True)) if every else {}
+        return Passes(
+            total, predicted, seen, self._outputs, every[:count], backward, in_inference, by_time, trained
+        )
 
 
 @contextmanager
@@ -187,13 +207,18 @@ def _taps(places: list[layout.Place], tape: Any = None) -> Iterator[dict[str, li
 
         def called(*args: Any, **keywords: Any) -> Any:
             pres.clear()
+            entered = None
+            if tape is not None and isinstance(layer, keras.layers.RNN) and args and reachable(args[0]):
+                entered = tf.identity(args[0])
+                tape.watch(entered)
+                args = (entered, *args[1:])
             result = call(*args, **keywords)
             output = next(iter(keras.tree.flatten(result)), None)
             if reachable(output):
                 if tape is not None and output.dtype.is_floating:
                     tape.watch(output)
                 pre = pres[-1] if pres else args[0] if layout.is_activation_layer(place.described) and args else None
-                seen.setdefault(place.key, []).append(Seen(pre if reachable(pre) else None, output))
+                seen.setdefault(place.key, []).append(Seen(pre if reachable(pre) else None, output, entered))
             return result
 
         _set(stack, layer, "call", called)
@@ -205,6 +230,10 @@ def _taps(places: list[layout.Place], tape: Any = None) -> Iterator[dict[str, li
         for place in places:
             tap(place)
         yield seen
+
+
+def _normalises(layer: Any) -> bool:
+    return isinstance(layer, keras.layers.BatchNormalization)
 
 
 def _set(stack: ExitStack, owner: Any, name: str, value: Any) -> None:

@@ -67,7 +67,14 @@ def change_norm(after: Array, before: Array) -> float:
         return float(np.sqrt(((np.asarray(after, np.float64) - np.asarray(before, np.float64)) ** 2).sum()))
 
 
-def layer_row(output: Array | None, pre: Array | None, backward: Array | None, layer: Layer) -> dict[str, float]:
+def layer_row(
+    output: Array | None,
+    pre: Array | None,
+    backward: Array | None,
+    layer: Layer,
+    by_time: Array | None = None,
+    trained: Array | None = None,
+) -> dict[str, float]:
     """Return `LAYER_STATISTICS` of one layer.
 
     Args:
@@ -75,9 +82,18 @@ def layer_row(output: Array | None, pre: Array | None, backward: Array | None, l
         pre: What went into its activation function; None where it has none or it was not seen.
         backward: Gradient of the loss at its output; None where the loss does not depend on it.
         layer: Whose it is.
+        by_time: Gradient of the loss at what a recurrent layer reads, in the order in which it reads it.
+        trained: What BatchNormalization returned in training.
     """
     with np.errstate(all="ignore"):
-        return _layer_row(output, pre, backward, layer)
+        row = _layer_row(output, pre, backward, layer)
+        if by_time is not None:
+            d = np.asarray(by_time, np.float64)
+            row["through_time"] = float(np.sqrt((d[:, 0] ** 2).mean() / (d[:, -1] ** 2).mean()))
+        if output is not None and trained is not None:
+            apart = np.asarray(trained, np.float64) - output
+            row["training_apart"] = float(np.sqrt((apart**2).mean()) / trained.std())
+        return row
 
 
 def _layer_row(output: Array | None, pre: Array | None, backward: Array | None, layer: Layer) -> dict[str, float]:

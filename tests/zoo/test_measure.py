@@ -272,3 +272,38 @@ def test_the_best_constant_has_the_loss_worked_out_by_hand(
 ) -> None:
     w = None if weights is None else np.array(weights)
     assert baseline_loss(loss, np.array(labels), w) == pytest.approx(expected, nan_ok=True)
+
+
+def test_the_gradient_of_a_linear_recurrence_shrinks_by_its_weight_a_step() -> None:
+    recurrence = keras.layers.SimpleRNN(
+        1, "linear", kernel_initializer="ones", recurrent_initializer=keras.initializers.Constant(0.5)
+    )
+    model = keras.Sequential([keras.Input((4, 1)), recurrence])
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    found = measured(model, {"x": np.ones((2, 4, 1), np.float32), "y": Y, "epochs": 1})
+    assert row(found.by_layer, "through_time") == pytest.approx([0.5**3])
+
+
+def test_batch_normalisation_is_apart_by_what_its_statistics_lag() -> None:
+    model = keras.Sequential([keras.Input((1,)), keras.layers.BatchNormalization(epsilon=0)])
+    model.compile(keras.optimizers.SGD(0.0), "mse")
+    found = measured(model, {"x": np.array([[1.0], [3.0]], np.float32), "y": Y, "epochs": 1})
+    # in training -1 and 1, in inference 1 and 3; against targets 1 and 0
+    assert row(found.by_layer, "training_apart") == pytest.approx([2.0])
+    assert (found.loss[0], found.inference_loss[0]) == (pytest.approx(2.5), pytest.approx(4.5))
+
+
+def test_a_variable_that_keras_does_not_track_is_found_with_its_layer() -> None:
+    held = tf.Variable([[1.0], [1.0]])
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x @ held), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    assert measured(model, {"x": X, "y": Y, "epochs": 1}).facts.untracked == ("lambda",)
+    assert measured(linear(), {"x": X, "y": Y, "epochs": 1}).facts.untracked == ()
+
+
+def test_each_of_several_outputs_has_its_baseline() -> None:
+    inputs = keras.Input((2,))
+    model = keras.Model(inputs, {"a": keras.layers.Dense(1, name="a")(inputs), "b": keras.layers.Dense(1, name="b")(inputs)})
+    model.compile("sgd", {"a": "mse", "b": "mae"})
+    found = measured(model, {"x": X, "y": {"a": Y, "b": 4 * Y}, "epochs": 1})
+    assert found.facts.output_baselines == (("a", 0.25), ("b", 2.0))
