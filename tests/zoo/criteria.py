@@ -214,7 +214,7 @@ def not_zero_centred(m: Measurement) -> Evidence:
 def unchanged_weights(m: Measurement) -> Evidence:
     """A trainable kernel that does not change by a bit between any two samples, three at least.
 
-    Or by less than a millionth of its norm in all, where another changes by a hundredth; a trainable variable that
+    Or by less than 1e-5 of its norm in all, where another changes by a hundredth; a trainable variable that
     Keras does not track; a model with nothing to train.
     """
     found: Evidence = dict.fromkeys(m.facts.untracked, 0.0)
@@ -224,7 +224,7 @@ def unchanged_weights(m: Measurement) -> Evidence:
     }
     for layer, change in _kernels(m, "change_max").items():
         known = change[~np.isnan(change)]
-        if len(known) >= 3 and (known.max() == 0 or (moved[layer] < 1e-6 and max(moved.values()) > 1e-2)):
+        if len(known) >= 3 and (known.max() == 0 or (moved[layer] < 1e-5 and max(moved.values()) > 1e-2)):
             found[layer] = float(known.max())
     return found if m.variables else {MODEL: 0.0}
 

@@ -180,9 +180,7 @@ class Runner:
         total, in_inference = (math.nan if value is None else float(value) for value in (loss, inference_loss))
         by_time = dict(zip(self._recurrent, every[count + len(self._backward) :], strict=True)) if every else {}
         trained = dict(zip(self._normalised, normalised, strict=True)) if every else {}
-        return Passes(
-            total, predicted, seen, self._outputs, every[:count], backward, in_inference, by_time, trained
-        )
+        return Passes(total, predicted, seen, self._outputs, every[:count], backward, in_inference, by_time, trained)
 
 
 @contextmanager

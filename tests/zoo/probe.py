@@ -80,6 +80,8 @@ def baseline_loss(loss: str | None, labels: Array | None, weights: Array | None)
     scale = w.sum() / len(y)
     if loss == "sparse_categorical_crossentropy":
         classes = y.reshape(len(y), -1).astype(int)
+        if classes.min() < 0:
+            return math.nan
         mass = np.bincount(classes.ravel(), np.repeat(w, classes.shape[1]))
         return float(scale * _entropy(mass / mass.sum()))
     if loss == "categorical_crossentropy":

@@ -265,6 +265,7 @@ def test_a_variable_that_the_loss_does_not_depend_on_is_disconnected_not_zero() 
         ("mean_squared_error", [[0.0], [2.0]], None, 1.0),
         ("mean_absolute_error", [[0.0], [0.0], [3.0]], None, 1.0),
         ("huber", [[0.0], [2.0]], None, math.nan),
+        ("sparse_categorical_crossentropy", [-1, 0], None, math.nan),
     ],
 )
 def test_the_best_constant_has_the_loss_worked_out_by_hand(
@@ -303,7 +304,9 @@ def test_a_variable_that_keras_does_not_track_is_found_with_its_layer() -> None:
 
 def test_each_of_several_outputs_has_its_baseline() -> None:
     inputs = keras.Input((2,))
-    model = keras.Model(inputs, {"a": keras.layers.Dense(1, name="a")(inputs), "b": keras.layers.Dense(1, name="b")(inputs)})
+    model = keras.Model(
+        inputs, {"a": keras.layers.Dense(1, name="a")(inputs), "b": keras.layers.Dense(1, name="b")(inputs)}
+    )
     model.compile("sgd", {"a": "mse", "b": "mae"})
     found = measured(model, {"x": X, "y": {"a": Y, "b": 4 * Y}, "epochs": 1})
     assert found.facts.output_baselines == (("a", 0.25), ("b", 2.0))

@@ -5,6 +5,7 @@ layer that owns the kernel. A rule that speaks of the whole model has no layers.
 """
 
 from zoo.case import Case
-from zoo.sick import design, exploding, steps, units, vanishing
+from zoo.sick import design, exploding, fitting, growing, pace, steps, still, undefined, units, vanishing
 
-CASES: tuple[Case, ...] = (*vanishing.CASES, *exploding.CASES, *units.CASES, *steps.CASES, *design.CASES)
+_KINDS = (vanishing, exploding, units, steps, design, still, growing, undefined, pace, fitting)
+CASES: tuple[Case, ...] = tuple(case for kind in _KINDS for case in kind.CASES)
