@@ -140,16 +140,18 @@ def _recurring(gain: float, **keywords: Any) -> dict[str, Any]:
 RELU = _recurring(2.3, activation="relu")
 CHAOS = _recurring(2.5, kernel_initializer={"class_name": "RandomNormal", "config": {"stddev": 0.05}})
 LINEAR = _recurring(1.5, activation="linear")
+LEAKY = _recurring(2.3, activation="leaky_relu")
 CALM = {"class_name": "SGD", "config": {"learning_rate": 1e-4}}
 GROWING: Sequence[tuple[str, str, Recurrent, str, Mapping[str, Any]]] = (
     ("SimpleRNN of relus", "growth through time: plain", keras.layers.SimpleRNN, "simple_rnn", RELU),
     ("SimpleRNN without function", "growth through time: plain", keras.layers.SimpleRNN, "simple_rnn", LINEAR),
     ("SimpleRNN of tanh", "growth through time: gated", keras.layers.SimpleRNN, "simple_rnn", CHAOS),
     ("LSTM of relus", "growth through time: gated", keras.layers.LSTM, "lstm", _recurring(8.0, activation="relu")),
-    ("RNN of plain cells", "growth through time: cells", _cells(keras.layers.SimpleRNNCell), "rnn", RELU),
+    ("RNN of plain cells", "growth through time: cells", _cells(keras.layers.SimpleRNNCell), "rnn", LEAKY),
     ("RNN of stacked cells", "growth through time: cells", _stacked, "rnn", _recurring(2.2, activation="relu")),
 )
 SHRINKING = _recurring(0.4)
+SOFT = _recurring(0.5, activation="softsign")
 SHUT = {"unit_forget_bias": False, "bias_initializer": keras.initializers.Constant(-1.0)}
 FADING: Sequence[tuple[str, str, Recurrent, str, Mapping[str, Any]]] = (
     ("SimpleRNN that forgets", "fading through time: plain", keras.layers.SimpleRNN, "simple_rnn", SHRINKING),
@@ -168,7 +170,7 @@ FADING: Sequence[tuple[str, str, Recurrent, str, Mapping[str, Any]]] = (
         "gru",
         {"bias_initializer": keras.initializers.Constant(-2.0), **SHRINKING},
     ),
-    ("RNN of cells that forget", "fading through time: cells", _cells(keras.layers.SimpleRNNCell), "rnn", SHRINKING),
+    ("RNN of cells that forget", "fading through time: cells", _cells(keras.layers.SimpleRNNCell), "rnn", SOFT),
 )
 
 CASES = (
