@@ -57,6 +57,8 @@ class GradScope(Callback):
         ArgumentError: If an argument cannot work.
 
     Example:
+        >>> import keras
+        >>> import numpy as np
         >>> layers = [keras.Input((4,)), keras.layers.Dense(3, activation="relu"), keras.layers.Dense(1)]
         >>> model = keras.Sequential(layers)
         >>> model.compile("adam", "mse")

@@ -103,7 +103,7 @@ def test_the_hazards_that_it_counts_are_those_that_were_measured(pytestconfig: p
 
 
 def test_every_check_before_training_is_named() -> None:
-    checks = {path.stem for path in (ROOT / "gradscope" / "inspection" / "checks").glob("[a-z]*.py")}
+    checks = {path.stem for path in (ROOT / "gradscope" / "diagnose" / "checks").glob("[a-z]*.py")}
     told = README.read_text(encoding="utf-8").partition("**Before training**")[2].partition("\n- **")[0]
     assert checks
     assert {name for name in checks if f"`{name}`" not in told} == set()

@@ -36,6 +36,7 @@ SAMPLES: dict[str, list[Any]] = {
     "of_function": [ZeroDivisionError("division by zero")],
     "named": [RuntimeError("out of ideas")],
     "plain": ["No such axis."],
+    "moved": [("Keras", "3.99.0", "Layer.place")],
 }
 FUNCTIONS = {
     name: value
@@ -59,9 +60,8 @@ def said() -> Iterator[tuple[str, str]]:
     for name, function in FUNCTIONS.items():
         for number, sample in enumerate(SAMPLES[name]):
             takes = len(inspect.signature(function).parameters)
-            arguments = {"from_step": (sample, reasons.GATES), "of_function": ("on_finding", sample)}.get(
-                name, (sample,)
-            )
+            known = {"from_step": (sample, reasons.GATES), "of_function": ("on_finding", sample), "moved": sample}
+            arguments = known.get(name, (sample,))
             assert len(arguments) == takes
             yield f"{name} {number}", function(*arguments)
 

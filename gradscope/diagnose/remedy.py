@@ -42,7 +42,8 @@ def code_of(remedy: Remedy, network: Network) -> str:
     Each line runs as it stands, where ``keras`` is imported and ``model``, ``x`` and ``y`` are the user's.
 
     Example:
-        >>> net = Network("mlp", (Layer("dense", "dense", "Dense", 0, True, "float32", {"units": 64}),))
+        >>> config = {"units": 64, "activation": "tanh"}
+        >>> net = Network("mlp", (Layer("dense", "dense", "Dense", 0, True, "float32", config),))
         >>> code_of(Remedy("activation", ("dense",), {"activation": "relu"}), net)
         'keras.layers.Dense(64, activation="relu")  # dense'
     """

@@ -5,13 +5,12 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from gradscope.diagnose import rules
+from gradscope.diagnose import checks, rules
 from gradscope.diagnose.cause import causes_by_rule, linked
 from gradscope.diagnose.diagnosis import diagnose
 from gradscope.diagnose.discover import known_rules, rules_in
 from gradscope.diagnose.finding import Evidence, Finding, Severity, rank
 from gradscope.diagnose.rule import Rule, facts_of, rule
-from gradscope.inspection import checks
 from gradscope.store.frames import Frames, frames_of
 from gradscope.testing import run, stack
 

@@ -68,7 +68,7 @@ def test_the_page_holds_the_prose_and_the_thresholds_and_not_the_code() -> None:
         "",
         "Before a training: `gradscope.preflight` asks it, too.",
         "",
-        "During a training: told at the first look, not at the second.",
+        "During a training: told at the first look.",
         "",
         "Thresholds:",
         "  floor  0.25  Share of the data that is left, fraction; a line that is so long",
