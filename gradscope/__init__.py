@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from gradscope.diagnose.rule import rule
     from gradscope.diagnose.verdict import Verdict
     from gradscope.inspection.preflight import Preflight, preflight
+    from gradscope.inspection.reproduce import reproduce
     from gradscope.recording.schedule import budget, early, every
+    from gradscope.records import NonFiniteOrigin
     from gradscope.report import figures
     from gradscope.report.values.comparison import Comparison
     from gradscope.report.values.findings import Findings
@@ -36,10 +38,12 @@ if TYPE_CHECKING:
     from gradscope.report.values.summary import Summary
     from gradscope.run import Run, load
     from gradscope.runs import Runs, load_runs
+    from gradscope.store.bad_batch import BadBatch
 
 __all__ = [
     "Advice",
     "ArgumentError",
+    "BadBatch",
     "CheckFailedError",
     "Comparison",
     "Evidence",
@@ -49,6 +53,7 @@ __all__ = [
     "GradscopeError",
     "MissingTableError",
     "ModelError",
+    "NonFiniteOrigin",
     "Preflight",
     "Run",
     "RunFormatError",
@@ -68,16 +73,19 @@ __all__ = [
     "load",
     "load_runs",
     "preflight",
+    "reproduce",
     "rule",
 ]
 
 _HOMES: Final = {
     "Advice": "gradscope.diagnose.finding",
+    "BadBatch": "gradscope.store.bad_batch",
     "Comparison": "gradscope.report.values.comparison",
     "Evidence": "gradscope.diagnose.finding",
     "Finding": "gradscope.diagnose.finding",
     "Findings": "gradscope.report.values.findings",
     "GradScope": "gradscope.callback",
+    "NonFiniteOrigin": "gradscope.records",
     "Preflight": "gradscope.inspection.preflight",
     "Run": "gradscope.run",
     "Runs": "gradscope.runs",
@@ -92,6 +100,7 @@ _HOMES: Final = {
     "load": "gradscope.run",
     "load_runs": "gradscope.runs",
     "preflight": "gradscope.inspection.preflight",
+    "reproduce": "gradscope.inspection.reproduce",
     "rule": "gradscope.diagnose.rule",
 }
 

@@ -51,6 +51,9 @@ class GradScope(Callback):
             finding stops the training, else medium.
         stop_on: Ids of rules whose findings end the training too, such as ``["not_converging"]``; with
             ``on_finding="stop"``.
+        keep_bad_batch: True to keep the first batch whose step is not finite, with the weights before it, in
+            ``bad_batch.npz`` in the run's directory: see `Run.bad_batch` and `gradscope.reproduce`. It looks at each
+            step, which costs a copy of the weights.
         quiet: True to print no findings and no summary; only why a training was stopped.
 
     Raises:
@@ -81,6 +84,7 @@ class GradScope(Callback):
         on_finding: OnFinding = "warn",
         finding_floor: Severity | None = None,
         stop_on: str | Iterable[str] = (),
+        keep_bad_batch: bool = False,
         quiet: bool = False,
     ) -> None:
         super().__init__()
@@ -92,6 +96,7 @@ class GradScope(Callback):
             on_finding=arguments.on_finding(on_finding),
             finding_floor=arguments.finding_floor(finding_floor, on_finding),
             stop_on=arguments.stop_on(stop_on, on_finding),
+            keep_bad_batch=arguments.keep_bad_batch(keep_bad_batch),
             quiet=arguments.quiet(quiet),
         )
         self._run = WrittenRun(arguments.log_dir(log_dir), scalars)

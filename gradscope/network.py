@@ -86,12 +86,24 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """One trainable variable: path, key of its layer, shape, and the role it plays."""
+    """One trainable variable.
+
+    Attributes:
+        path: Its path, as Keras names it.
+        layer: Key of its layer.
+        shape: Its shape.
+        role: The role that it plays.
+        cut_by: Where no gradient can reach it: type of the first operation that lets none through, and the layer in
+            which that stands, such as ``StopGradient in encoder``; ``unused`` where the loss does not depend on it.
+        flattened_by: Where a gradient reaches it that is 0 whatever comes in, because of how an operation is used.
+    """
 
     path: str
     layer: str
     shape: tuple[int, ...]
     role: Role
+    cut_by: str = ""
+    flattened_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +158,9 @@ class Network:
         edges: Pairs of layer keys, from and to, of the functional graph; None where unknown.
         compiled: How it was compiled.
         not_measured: What is not recorded, each with the reason.
+        untracked: What the step reads as weights, and neither Keras nor an optimizer knows of.
+        broadcasts: Where the loss is made of two tensors of which one is ``(n, 1)`` and the other ``(n,)``, which gives
+            ``(n, n)``: the operation in words.
         versions: Versions of Python, gradscope, the framework and Keras.
     """
 
@@ -156,6 +171,8 @@ class Network:
     edges: tuple[tuple[str, str], ...] | None = None
     compiled: Compiled = field(default_factory=Compiled)
     not_measured: tuple[NotMeasured, ...] = ()
+    untracked: tuple[Variable, ...] = ()
+    broadcasts: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def to_json(self) -> str:
@@ -176,12 +193,12 @@ class Network:
             name=data["name"],
             layers=tuple(_known(Layer, item) for item in data.get("layers", ())),
             sites=tuple(_site(item) for item in data.get("sites", ())),
-            variables=tuple(
-                _known(Variable, {**item, "shape": tuple(item["shape"])}) for item in data.get("variables", ())
-            ),
+            variables=_variables(data.get("variables", ())),
             edges=None if edges is None else tuple((start, end) for start, end in edges),
             compiled=_known(Compiled, data.get("compiled", {})),
             not_measured=tuple(_known(NotMeasured, item) for item in data.get("not_measured", ())),
+            untracked=_variables(data.get("untracked", ())),
+            broadcasts=tuple(data.get("broadcasts", ())),
             versions=data.get("versions", {}),
         )
 
@@ -207,6 +224,10 @@ def main_variables(variables: Iterable[Variable]) -> dict[str, Variable]:
 
 def _rank(variable: Variable) -> int:
     return {"kernel": 0, "embedding": 1}.get(variable.role, 2)
+
+
+def _variables(items: Iterable[Mapping[str, Any]]) -> tuple[Variable, ...]:
+    return tuple(_known(Variable, {**item, "shape": tuple(item["shape"])}) for item in items)
 
 
 def _known(cls: Any, item: Mapping[str, Any]) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -184,6 +184,133 @@ class FindingsNote:
     text: str
 
 
+OriginKind: TypeAlias = Literal[
+    "root", "logarithm", "division", "power", "exponential", "domain", "overflow", "loop", "data", "labels", "weights",
+    "other",
+]  # fmt: skip
+"""What made a number that is not finite: an operation at the edge of where it is defined (``root`` to ``domain``), one
+whose result the number format cannot hold, a loop that is not looked into, or what came in."""
+
+
+@dataclass(frozen=True, slots=True)
+class NonFiniteOrigin:
+    """The operation of a step at which its numbers stop being finite.
+
+    Attributes:
+        operation: Type of the operation, as the framework calls it, such as ``Sqrt``.
+        kind: What that is.
+        in_gradient: Whether its value is finite, and the gradient that is sent back through it is not.
+        layer: Key of the layer in whose call it stands; ``""`` for the loss, or where no layer calls it.
+        after: Key of the last layer before it; ``""`` where none is.
+        before: Key of the next layer behind it; ``""`` where none is.
+        dtype: Name of the number format that it computes in.
+        lowest: Smallest of its inputs; NaN where unknown.
+        highest: Largest of its inputs; NaN where unknown.
+        guarded: Whether a ``where`` chooses another branch for entries at which it is not defined.
+    """
+
+    operation: str
+    kind: OriginKind
+    in_gradient: bool = False
+    layer: str = ""
+    after: str = ""
+    before: str = ""
+    dtype: str = "float32"
+    lowest: float = float("nan")
+    highest: float = float("nan")
+    guarded: bool = False
+
+    def __str__(self) -> str:
+        """Return which operation it is and where, in words.
+
+        Example:
+            >>> str(NonFiniteOrigin("Sqrt", "root", True, after="dense_1", before="head", lowest=0.0))
+            'the gradient of Sqrt between dense_1 and head, whose input is 0,'
+        """
+        if self.kind in ("data", "labels", "weights"):
+            return {"data": "the inputs of the batch", "labels": "the labels of the batch"}.get(
+                self.kind, "the weights"
+            )
+        what = f"the gradient of {self.operation}" if self.in_gradient else self.operation
+        return f"{what} {self.place}{self._input()}"
+
+    @property
+    def place(self) -> str:
+        """Where it stands, in words: inside of which layer, or between which."""
+        if self.layer:
+            return f"in {self.layer}"
+        if self.after and self.before:
+            return f"between {self.after} and {self.before}"
+        if self.before:
+            return f"before {self.before}"
+        return f"behind {self.after}" if self.after else "outside of all layers"
+
+    def _input(self) -> str:
+        if self.kind == "exponential" or (self.kind == "overflow" and self.highest == self.highest):
+            return f", whose input reaches {max(abs(self.lowest), abs(self.highest)):.3g},"
+        if self.kind in ("root", "logarithm", "division", "power") and self.lowest <= 0:
+            is_zero = self.lowest == 0 or (self.kind == "division" and self.highest >= 0)
+            return ", whose input is 0," if is_zero else f", whose input is {self.lowest:.3g},"
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class MovingStatistics:
+    """How far the statistics that BatchNormalization keeps for inference are from those of a batch.
+
+    Attributes:
+        layer: Key of the layer.
+        mean_gap: Root mean square over channels of the difference of the means, over the batch's standard deviation.
+        variance_ratio: Batch's variance over the one that is kept, or its inverse, whichever is larger: its median.
+    """
+
+    layer: str
+    mean_gap: float
+    variance_ratio: float
+
+
+@dataclass(frozen=True, slots=True)
+class Causes:
+    """All that was found out.
+
+    Attributes:
+        origin: Where the first step that was not finite began to be so; None where none was, or it is not known.
+        origin_step: That step; -1 without one.
+        statistics: Of each normalisation, at the end.
+    """
+
+    origin: NonFiniteOrigin | None = None
+    origin_step: int = -1
+    statistics: tuple[MovingStatistics, ...] = ()
+
+    @classmethod
+    def from_json(cls, body: Mapping[str, Any]) -> Causes:
+        """Return what `dataclasses.asdict` made values of JSON of."""
+        origin = body.get("origin")
+        return cls(
+            None if origin is None else NonFiniteOrigin(**origin),
+            body.get("origin_step", -1),
+            tuple(MovingStatistics(**each) for each in body.get("statistics", ())),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class CausesNote:
+    """What looking once more at a step has found out; a later one replaces it."""
+
+    step: int
+    wall_time: float
+    causes: Causes
+
+
 Record: TypeAlias = (
-    Session | NetworkChange | BatchChecks | StepRecord | FinalPass | EpochRecord | FindingsNote | SessionEnd
+    Session
+    | NetworkChange
+    | BatchChecks
+    | StepRecord
+    | FinalPass
+    | EpochRecord
+    | CausesNote
+    | FindingsNote
+    | SessionEnd
 )

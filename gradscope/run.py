@@ -21,6 +21,7 @@ from gradscope.report.notebook import summary_html
 from gradscope.report.values.findings import Findings
 from gradscope.report.values.summary import Summary, summarise
 from gradscope.report.words.findings import number_of, or_higher, sentence, title
+from gradscope.store.bad_batch import BadBatch, load_bad_batch
 from gradscope.store.event_files import run_name
 from gradscope.store.export.csv import write_csv
 from gradscope.store.export.json import write_json
@@ -48,9 +49,15 @@ class Run:
     """
 
     def __init__(
-        self, frames: Frames | Callable[[], Frames], *, path: Path | None = None, name: str | None = None
+        self,
+        frames: Frames | Callable[[], Frames],
+        *,
+        path: Path | None = None,
+        name: str | None = None,
+        bad_batch: BadBatch | None = None,
     ) -> None:
         self._source = frames
+        self._bad_batch = bad_batch
         self.path = path
         self.name = name or (run_name(path) if path is not None else "run")
 
@@ -132,6 +139,13 @@ class Run:
     @cached_property
     def _findings(self) -> Findings:
         return Findings(diagnose(self.frames))
+
+    def bad_batch(self) -> BadBatch | None:
+        """Return the first batch whose step was not finite; None where none was, or none was to be kept.
+
+        It is kept where the callback was made with ``keep_bad_batch=True``; `gradscope.reproduce` runs it once more.
+        """
+        return self._bad_batch if self.path is None else load_bad_batch(self.path)
 
     def diagnose(self, rules: Sequence[str | Rule] | None = None, **thresholds: Mapping[str, float]) -> Findings:
         """Return what is wrong with the run, causes before consequences and the severest first.

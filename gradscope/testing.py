@@ -33,7 +33,17 @@ from gradscope.activations.known import known_profile
 from gradscope.errors import ArgumentError
 from gradscope.nearest import nearest
 from gradscope.network import Compiled, Layer, Network, Profile, Site, Variable
-from gradscope.records import Costs, EpochRecord, NetworkChange, Record, Session, SessionEnd, StepRecord
+from gradscope.records import (
+    Causes,
+    CausesNote,
+    Costs,
+    EpochRecord,
+    NetworkChange,
+    Record,
+    Session,
+    SessionEnd,
+    StepRecord,
+)
 from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, UNITS, Table
 from gradscope.store.frames import Frames, frames_of
 
@@ -212,6 +222,7 @@ def run(
     activations: Mapping[str, Columns] | None = None,
     gradients: Mapping[str, Columns] | None = None,
     units: Mapping[str, Mapping[int, Mapping[str, float]]] | None = None,
+    causes: Causes | None = None,
 ) -> Frames:
     """Return the frames of a training of ``net`` that is healthy but for what is said here.
 
@@ -230,6 +241,7 @@ def run(
         gradients: Columns of the `gradients` table, by path of the variable or by pattern, such as ``"*/kernel"``.
         units: Columns of the `units` table, by key of the site and index of the unit, written at the last recorded
             step.
+        causes: What looking once more at a step has found out.
 
     Raises:
         ArgumentError: If a column, a site or a variable is not known, or a column is not as long as ``recorded``.
@@ -263,6 +275,8 @@ def run(
     for epoch, end in enumerate(ends):
         values = {name: float(column[epoch]) for name, column in logs.items()}
         records.append(EpochRecord(end, epoch, _BEGAN + end, values, Costs()))
+    if causes is not None:
+        records.append(CausesNote(max(recorded, default=0), _BEGAN, causes))
     return frames_of([*records, SessionEnd(max([*recorded, *ends], default=0), _BEGAN, Costs())])
 
 

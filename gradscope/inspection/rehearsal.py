@@ -25,7 +25,7 @@ from gradscope.instrument.optimizers import optimizers
 from gradscope.instrument.python_state import unchanged
 from gradscope.network import Network
 from gradscope.recording.step_records import StepRecords
-from gradscope.records import FinalPass, NetworkChange, Record, Session, StepRecord
+from gradscope.records import Causes, CausesNote, FinalPass, NetworkChange, Record, Session, StepRecord
 from gradscope.store.frames import Frames, frames_of
 
 
@@ -120,7 +120,11 @@ def rehearse(model: Any, batches: Batches) -> Rehearsal:
         Session(0, now, resumed=False, fingerprint=fingerprint(look.network)),
         NetworkChange(0, now, look.network),
     ]
-    return Rehearsal(look, frames_of([*begun, *records]))
+    frames = frames_of([*begun, *records])
+    if (frames.gradients["nonfinite_count"] > 0).any() or np.isinf(frames.steps["loss"]).any():
+        note = CausesNote(0, now, Causes(look.origin(batches.elements[0], ()), 0))
+        frames = frames_of([*begun, *records, note])
+    return Rehearsal(look, frames)
 
 
 def _step_records(look: Look, elements: Sequence[Any]) -> list[StepRecord | FinalPass]:

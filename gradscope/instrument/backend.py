@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast  # models, batches and variables are Any: Keras and its backends ship no types
@@ -22,6 +22,7 @@ from gradscope.instrument.keras_border import keras
 from gradscope.instrument.network_of import LayerFilter
 from gradscope.instrument.observation import Observation
 from gradscope.network import Network
+from gradscope.records import MovingStatistics, NonFiniteOrigin
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Recorded:
         weight_norms: Norms of the trained variables before the step.
         update_norms: Norms of what the step added to them; NaN where several steps ran in one call.
         labels: Labels and weights from which its loss was computed; None where they are not known.
+        origin: Where its numbers stop being finite, of the first step of which they do; else None.
     """
 
     observation: Observation
@@ -41,6 +43,7 @@ class Recorded:
     weight_norms: NDArray[np.float32]
     update_norms: NDArray[np.float32]
     labels: tuple[Any, Any] | None
+    origin: NonFiniteOrigin | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +88,23 @@ class Recorder(Protocol):
         """Why a step that was armed for was not seen, one of `gradscope.reasons`; ``""`` where each was."""
         ...
 
-    def arm(self, *, observe: bool, histograms: bool = False) -> None:
+    @property
+    def data(self) -> Any:
+        """The batch of the latest step that was armed for with ``keep``, as the step takes it; None where unknown."""
+        ...
+
+    @property
+    def weights(self) -> dict[str, Any]:
+        """The trained variables before that step, by path; none where they are not known."""
+        ...
+
+    def arm(self, *, observe: bool, histograms: bool = False, keep: bool = False) -> None:
         """Take the batch of the step that is about to begin, and record it if ``observe``.
 
         Args:
             observe: Whether numbers are wanted, and not only the batch.
             histograms: Whether activations for histograms are wanted.
+            keep: Whether `data` and `weights` are wanted.
         """
         ...
 
@@ -110,6 +124,17 @@ class Recorder(Protocol):
 
         Raises:
             UnobservableError: If no step was recorded yet, or the step has no function of a batch.
+        """
+        ...
+
+    def moving_statistics(self, batch: Any) -> tuple[MovingStatistics, ...]:
+        """Return how far the statistics that BatchNormalization keeps are from those of a batch.
+
+        Args:
+            batch: What `batch` was.
+
+        Returns:
+            Of each such layer that trains; none where they are not known.
         """
         ...
 
@@ -153,6 +178,15 @@ class Look(Protocol):
 
         Raises:
             StepFailedError: If the step raises.
+        """
+        ...
+
+    def origin(self, batch: Any, weights: Sequence[Any]) -> NonFiniteOrigin | None:
+        """Return by which operation the numbers of a batch stop being finite; None where they do not.
+
+        Args:
+            batch: One of the elements.
+            weights: Values of `trained` to be taken in place of the present ones; empty for these.
         """
         ...
 

@@ -114,6 +114,10 @@ class Measurement:
             histograms=histograms,
         )
 
+    def has_lost(self, observation: Observation) -> bool:
+        """Whether the loss of a step is not finite; NaN is also what stands where it has shown none."""
+        return bool(self._step.losses) and not math.isfinite(observation.loss)
+
     def labels(self, values: Sequence[Any]) -> tuple[Any, Any] | None:
         """Return labels and weights from which the step's loss was computed; None where it is not one loss of one."""
         if len(self._step.losses) != 1:

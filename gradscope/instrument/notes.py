@@ -129,6 +129,7 @@ class Notes:
         claimed: Operations, by number, that applications have made: pairs of first and end.
         given: What optimizers were given.
         tape_gradients: What tapes computed of variables.
+        targets: What tapes have differentiated by variables: the losses, of a step of one's own too.
         outside: Names of functions that are applied outside of any layer.
         rates: Learning rate of an update, by identity of the variable.
         losses: What `compute_loss` returned while training.
@@ -144,6 +145,7 @@ class Notes:
     claimed: list[tuple[int, int]] = field(default_factory=list[tuple[int, int]])
     given: list[GivenGradient] = field(default_factory=list[GivenGradient])
     tape_gradients: list[GivenGradient] = field(default_factory=list[GivenGradient])
+    targets: list[Any] = field(default_factory=list[Any])
     outside: set[str] = field(default_factory=set[str])
     rates: dict[int, Any] = field(default_factory=dict[int, Any])
     losses: list[Loss] = field(default_factory=list[Loss])

@@ -30,6 +30,7 @@ class Settings:
         on_finding: What happens to a finding.
         finding_floor: Least severity that is acted on.
         stop_on: Ids of rules whose findings end the training too.
+        keep_bad_batch: Whether the first batch whose step is not finite is kept.
         quiet: True to print nothing but why a training was stopped.
     """
 
@@ -40,6 +41,7 @@ class Settings:
     on_finding: OnFinding
     finding_floor: Severity
     stop_on: tuple[str, ...]
+    keep_bad_batch: bool
     quiet: bool
 
 
@@ -141,6 +143,17 @@ def stop_on(value: Any, on_finding: object) -> tuple[str, ...]:
             raise ArgumentError(f"stop_on={value!r} names no rules. Pass ids such as ['not_converging'].")
         rule_named(name)
     return tuple(names)
+
+
+def keep_bad_batch(value: object) -> bool:
+    """Return ``keep_bad_batch``.
+
+    Raises:
+        ArgumentError: If it is neither True nor False.
+    """
+    if not isinstance(value, bool):
+        raise ArgumentError(f"keep_bad_batch={value!r} is neither True nor False. Pass one of them.")
+    return value
 
 
 def quiet(value: object) -> bool:

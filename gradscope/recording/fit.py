@@ -15,6 +15,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Concatenate, Final, ParamSpec
 
 import numpy as np
@@ -24,13 +25,14 @@ from gradscope.instrument.backend import Recorder, Timing, recorder_for
 from gradscope.network import Network
 from gradscope.recording.arguments import Settings
 from gradscope.recording.asked_schedule import AskedSchedule
+from gradscope.recording.bad_batch_watch import BadBatchWatch
 from gradscope.recording.continuation import HandedOn
 from gradscope.recording.costs import RunningCosts
 from gradscope.recording.kept_batches import KeptBatches
 from gradscope.recording.progress import Progress
 from gradscope.recording.session import FitSession
 from gradscope.recording.written_run import WrittenRun
-from gradscope.records import EpochRecord, Record, SessionEnd, StepRecord
+from gradscope.records import Causes, CausesNote, EpochRecord, Record, SessionEnd, StepRecord
 
 if TYPE_CHECKING:
     from gradscope.watching.live import Live
@@ -88,6 +90,8 @@ class FitRecording:
         self._kept_batches = KeptBatches()
         self._labelled: set[int] = set()
         self._is_checked = False
+        self._bad_batches = BadBatchWatch() if settings.keep_bad_batch else None
+        self._causes = Causes()
         self._recorder: Recorder | None = None
         self._live: Live | None = None
         self._begin()
@@ -120,7 +124,7 @@ class FitRecording:
         progress.begin_batch(batch)
         if not self._session.is_found:
             self._go_on(self._session.find())
-        resting = self._schedule.rests(progress, self._costs)
+        resting = not self._watches_batches and self._schedule.rests(progress, self._costs)
         if not resting and self._recorder is not None and not self._broken:
             begun = time.perf_counter()
             self._ask(self._recorder)
@@ -132,6 +136,8 @@ class FitRecording:
         progress.see(batch, _single_number(logs.get("loss")))
         if recorder is not None and not self._broken:
             recorder.finish()
+            if self._watches_batches:
+                self._see_batch(recorder)
             if recorder.timing is not None:
                 self._keep(recorder, recorder.timing)
                 self._watch(after_bar=not progress.is_epoch_begin)
@@ -209,10 +215,23 @@ class FitRecording:
         """Ask the schedule about the step that begins, and arm the recorder where it is due."""
         records = self._session.step_records
         takes_batch = records is not None and self._kept_batches.wants_more
+        keep = self._watches_batches
         if self._schedule.ask(self._progress, self._costs, may_rest=not takes_batch):
-            recorder.arm(observe=True, histograms=records is None or records.histogram_due)
-        elif takes_batch:
-            recorder.arm(observe=False)
+            recorder.arm(observe=True, histograms=records is None or records.histogram_due, keep=keep)
+        elif takes_batch or keep:
+            recorder.arm(observe=False, keep=keep)
+
+    @property
+    def _watches_batches(self) -> bool:
+        return self._bad_batches is not None and not self._bad_batches.is_over
+
+    def _see_batch(self, recorder: Recorder) -> None:
+        """Keep the batch of the step that has ended if it, or the one before, is the first that is bad."""
+        assert self._bad_batches is not None
+        loss = self._progress.loss if recorder.recorded is None else recorder.recorded.observation.loss
+        found = self._bad_batches.see(self._progress.step, recorder.data, recorder.weights, loss)
+        if found is not None:
+            self._run.keep(found)
 
     def _keep(self, recorder: Recorder, timing: Timing) -> None:
         """Write what the step that has just ended delivered, and charge what it cost."""
@@ -242,6 +261,9 @@ class FitRecording:
             if recorder.batch is not None and not self._is_checked:
                 self._is_checked = True
                 self._check(recorder.batch, recorded.network, record)
+            if recorded.origin is not None:
+                self._causes = replace(self._causes, origin=recorded.origin, origin_step=self._progress.step)
+                self._write(CausesNote(self._progress.step, time.time(), self._causes))
         if recorder.batch is not None:
             self._kept_batches.add(recorder.batch)
         seconds = timing.extra_seconds + time.perf_counter() - begun
@@ -273,8 +295,17 @@ class FitRecording:
         in_time = itertools.takewhile(lambda _: time.perf_counter() - begun < seconds, batches)
         seen = [self._recorder.again(batch) for batch in in_time]
         last, epoch = self._progress.last_step, self._progress.epoch
+        self._compare_statistics(self._recorder, last)
         self._write(records.final_pass(seen, step=last, epoch=epoch, wall_time=time.time()))
         self._costs.charge("setup", time.perf_counter() - begun, is_record=False)
+
+    def _compare_statistics(self, recorder: Recorder, last: int) -> None:
+        """Note how far what BatchNormalization keeps is from the first of the batches that were kept."""
+        with contextlib.suppress(Exception):  # the recording is whole without it
+            found = [recorder.moving_statistics(batch) for batch in self._kept_batches.batches[:1]]
+            if any(found):
+                self._causes = replace(self._causes, statistics=found[0])
+                self._write(CausesNote(last, time.time(), self._causes))
 
     def _write(self, record: Record) -> None:
         unseen = "" if self._recorder is None else self._recorder.unseen

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from gradscope.recording.copies import Copies
+from gradscope.store.bad_batch import BadBatch
 from gradscope.store.sink import MemorySink, Previous, Sink
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ class WrittenRun:
         self.where: Hashable = object()
         self.sink: Sink = self._new_sink()
         self.looks: Looks | None = None
+        self._bad_batch: BadBatch | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy is of a run of its own, with nothing in it."""
@@ -70,7 +72,13 @@ class WrittenRun:
         if self._log_dir is not None:
             return load(self._directory or self._copies.directory(self._log_dir, self.where))
         assert isinstance(self.sink, MemorySink)
-        return Run(frames_of(list(self.sink.records)), name=name)
+        return Run(frames_of(list(self.sink.records)), name=name, bad_batch=self._bad_batch)
+
+    def keep(self, batch: BadBatch) -> None:
+        """Keep a bad batch with the run."""
+        self._bad_batch = batch
+        if self._directory is not None:
+            batch.save(self._directory)
 
     def _new_sink(self) -> Sink:
         if self._log_dir is None:

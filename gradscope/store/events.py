@@ -23,6 +23,8 @@ from gradscope.lossless_json import from_json, to_json
 from gradscope.network import Network
 from gradscope.records import (
     BatchChecks,
+    Causes,
+    CausesNote,
     Costs,
     EpochRecord,
     FinalPass,
@@ -60,10 +62,11 @@ SESSION_TAG: Final = "gradscope/session"
 NETWORK_TAG: Final = "gradscope/network"
 EPOCH_END_TAG: Final = "gradscope/epoch_end"
 SESSION_END_TAG: Final = "gradscope/session_end"
+CAUSES_TAG: Final = "gradscope/causes"
 FINDINGS_TAG: Final = "gradscope/findings"
 CHECKS_TAG: Final = "gradscope/checks"
 
-TEXT_TAGS: Final = (SESSION_TAG, NETWORK_TAG, EPOCH_END_TAG, SESSION_END_TAG, FINDINGS_TAG, CHECKS_TAG)
+TEXT_TAGS: Final = (SESSION_TAG, NETWORK_TAG, EPOCH_END_TAG, SESSION_END_TAG, CAUSES_TAG, FINDINGS_TAG, CHECKS_TAG)
 """Tags under which a record is one text, which `record_of` reads."""
 
 HISTOGRAM_PREFIX: Final = "activation/"
@@ -76,7 +79,7 @@ _TABLES: Final = (*STEP_TABLES, *FINAL_TABLES.values())
 _WITH_FINAL_PASSES: Final = (1, 1)
 """Version from which on a final pass is a record of its own."""
 
-TextRecord: TypeAlias = Session | NetworkChange | EpochRecord | SessionEnd | FindingsNote | BatchChecks
+TextRecord: TypeAlias = Session | NetworkChange | EpochRecord | SessionEnd | CausesNote | FindingsNote | BatchChecks
 
 _NO_TABLES: Mapping[str, tuple[str, ...]] = MappingProxyType({})
 
@@ -138,6 +141,9 @@ def encode(record: Record, writing: Writing) -> tuple[tuple[bytes, ...], Writing
         case EpochRecord():
             plain = replace(record, logs={name: float(value) for name, value in record.logs.items()})
             values, writing = _text(EPOCH_END_TAG, plain, writing)
+        case CausesNote():
+            body = dataclasses.asdict(record.causes)
+            values, writing = _string(CAUSES_TAG, to_json(body), writing)
         case SessionEnd():
             values, writing = _text(SESSION_END_TAG, record, writing)
         case BatchChecks():
@@ -209,6 +215,8 @@ def record_of(tag: str, step: int, wall_time: float, text: str) -> TextRecord:
     """
     if tag == NETWORK_TAG:
         return NetworkChange(step, wall_time, Network.from_json(text))
+    if tag == CAUSES_TAG:
+        return CausesNote(step, wall_time, Causes.from_json(from_json(text)))
     body: dict[str, Any] = {**from_json(text), "step": step, "wall_time": wall_time}
     if tag == SESSION_TAG:
         return _known(Session, {**body, "counts": tuple(body.get("counts", ()))})

@@ -7,7 +7,7 @@ one as a whole, a repeated one by its last repetition.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -18,6 +18,8 @@ from gradscope import schema
 from gradscope.network import Network
 from gradscope.records import (
     BatchChecks,
+    Causes,
+    CausesNote,
     Costs,
     EpochRecord,
     FinalPass,
@@ -58,6 +60,7 @@ class Frames:
         costs: What recording cost, as last known of the last session.
         lost: One sentence for each loss by damage; empty for a sound run.
         checked: What the checks found in the first batch, each finding as JSON values.
+        causes: What looking once more at a step has found out.
         ended: False where nothing says that the training has ended: it goes on, or it died.
     """
 
@@ -74,6 +77,7 @@ class Frames:
     costs: Costs
     lost: tuple[str, ...] = ()
     checked: tuple[Mapping[str, Any], ...] = ()
+    causes: Causes = field(default_factory=Causes)
     ended: bool = True
 
 
@@ -103,11 +107,13 @@ def frames_of(records: Iterable[Record], *, lost: tuple[str, ...] = ()) -> Frame
     epochs: dict[int, EpochRecord] = {}
     networks: dict[int, Network] = {}
     checks: dict[int, BatchChecks] = {}
-    network, costs, ended = Network(""), Costs(), False
+    network, costs, causes, ended = Network(""), Costs(), Causes(), False
     for record in records:
         match record:
             case Session():
                 sessions.append(record)
+                if record.step <= causes.origin_step:
+                    causes = Causes()
                 costs, ended, final_pass = Costs(), False, None
                 for by_step in (*steps.values(), final_units, epochs, networks, checks):
                     _void(by_step, record.step)
@@ -128,6 +134,8 @@ def frames_of(records: Iterable[Record], *, lost: tuple[str, ...] = ()) -> Frame
                 costs, ended = record.costs, True
             case BatchChecks():
                 checks[record.step] = record
+            case CausesNote():
+                causes = record.causes
             case FindingsNote():
                 pass  # findings are computed anew by the rules that are installed
     in_order = {table: [rows[step] for step in sorted(rows)] for table, rows in steps.items()}
@@ -148,6 +156,7 @@ def frames_of(records: Iterable[Record], *, lost: tuple[str, ...] = ()) -> Frame
         costs=costs,
         lost=lost,
         checked=checks[max(checks)].findings if checks else (),
+        causes=causes,
         ended=ended,
     )
 

@@ -84,8 +84,15 @@ def test_a_noisy_norm_has_to_jump_further() -> None:
     assert nothing(jumping(steps={"global_norm": noisy}, epochs=FLAT_AT_THE_END))
 
 
-def test_norms_of_whatever_size_are_left_alone_as_long_as_they_stay() -> None:
-    assert nothing(jumping(steps={"global_norm": 1e6}))
+def test_norms_of_whatever_size_are_left_alone_as_long_as_they_stay_and_the_training_learns() -> None:
+    assert nothing(jumping(steps={"global_norm": 1e6}, epochs=FLAT_AT_THE_END))
+
+
+def test_norms_that_dwarf_the_weights_from_the_first_step_on_are_told_where_the_training_fails() -> None:
+    finding = the_finding(exploding_gradient, run(stack("relu"), epochs=STUCK, steps={"global_norm": 1e6}))
+    assert (finding.severity, finding.first_step) == ("high", 0)
+    ratio = evidence(finding, "global norm over that of the weights")
+    assert ratio.value >= ratio.threshold == 1e3
 
 
 def test_a_norm_that_falls_is_left_alone() -> None:

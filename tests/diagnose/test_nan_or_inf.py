@@ -8,6 +8,7 @@ import pytest
 from diagnose.answers import STUCK, code, evidence, only_at, the_finding
 
 from gradscope.diagnose.rules.nan_or_inf import nan_or_inf
+from gradscope.records import Causes, NonFiniteOrigin
 from gradscope.store.frames import Frames
 from gradscope.testing import run, stack
 
@@ -58,9 +59,9 @@ def test_weights_are_blamed_where_nothing_before_them_is_bad() -> None:
 
 
 def test_between_two_records_that_are_apart_it_says_so_and_what_grew_fastest() -> None:
-    sizes = {"dense_3": {"abs_max": lambda step: 2.0 ** (step / 25)}}
+    sizes = {"dense_3": {"abs_max": lambda step: 4.0 ** (step / 25)}}
     finding = the_finding(nan_or_inf, lost(recorded=range(0, 300, 25), activations=sizes))
-    assert "between steps 175 and 200, after dense_3 had grown most, 4-fold within 3 records" in finding.message
+    assert "between steps 175 and 200, after dense_3 had grown most, 16-fold within 3 records" in finding.message
 
 
 def test_data_that_is_not_finite_at_the_first_step_is_the_first_thing_to_look_at() -> None:
@@ -70,8 +71,52 @@ def test_data_that_is_not_finite_at_the_first_step_is_the_first_thing_to_look_at
     assert finding.advice[0].text.startswith("Check the data")
 
 
+def test_a_growth_of_a_few_times_is_no_hint() -> None:
+    sizes = {"dense_3": {"abs_max": lambda step: 1.85 ** (step / 25)}}
+    assert "grown" not in the_finding(nan_or_inf, lost(recorded=range(0, 300, 25), activations=sizes)).message
+
+
+def test_where_nothing_grew_smaller_steps_are_not_advised() -> None:
+    assert "learning_rate" not in code(the_finding(nan_or_inf, lost()))
+    assert "keep_bad_batch=True" in code(the_finding(nan_or_inf, lost()))
+
+
+def test_the_operation_at_which_it_began_is_named_and_what_cures_it_is_advised() -> None:
+    origin = NonFiniteOrigin("Sqrt", "root", True, "", "dense_1", "dense_2", lowest=0.0, highest=3.0)
+    finding = the_finding(nan_or_inf, lost(causes=Causes(origin, 8)))
+    assert "the gradient of Sqrt between dense_1 and dense_2, whose input is 0, is not finite" in finding.message
+    assert finding.layer == "dense_1"
+    assert [advice.code for advice in finding.advice] == ["keras.ops.sqrt(x + 1e-12)"]
+
+
+def test_a_branch_that_is_not_taken_is_told_of() -> None:
+    origin = NonFiniteOrigin("Log", "logarithm", True, "dense_1", lowest=0.0, highest=3.0, guarded=True)
+    finding = the_finding(nan_or_inf, lost(causes=Causes(origin, 8)))
+    assert "in a branch that a `where` does not take" in finding.message
+    assert "where(x > 0, x, 1.0)" in finding.advice[0].code
+
+
+def test_what_half_precision_cannot_hold_is_computed_in_float32() -> None:
+    origin = NonFiniteOrigin("MatMul", "overflow", False, "dense_1", dtype="float16", lowest=-3e4, highest=9e3)
+    finding = the_finding(nan_or_inf, lost(causes=Causes(origin, 8)))
+    assert "MatMul in dense_1, whose input reaches 3e+04, overflows float16" in finding.message
+    assert 'dtype="float32"' in finding.advice[0].code
+
+
+def test_an_origin_of_another_step_is_not_that_of_this_one() -> None:
+    origin = NonFiniteOrigin("Sqrt", "root", True)
+    assert "Sqrt" not in the_finding(nan_or_inf, lost(causes=Causes(origin, 3))).message
+
+
+def test_some_batches_of_many_without_a_finite_loss_are_a_part_lost() -> None:
+    now_and_then = [1.0, 1.0, math.nan, 1.0, math.nan, 1.0, 1.0, math.nan, 1.0, 1.0, 1.0, 1.0]
+    finding = the_finding(nan_or_inf, lost(steps={"loss": now_and_then}))
+    assert finding.severity == "medium"
+    assert "3 of the 10 records since are not finite" in finding.message
+
+
 def test_the_code_takes_smaller_steps_and_clips() -> None:
-    advised = code(the_finding(nan_or_inf, lost()))
+    advised = code(the_finding(nan_or_inf, lost(steps={"loss": GONE, "global_norm": lambda step: 10.0**step})))
     assert "keras.optimizers.Adam(learning_rate=0.0001)" in advised
     assert "global_clipnorm=1.0" in advised
 

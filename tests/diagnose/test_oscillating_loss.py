@@ -69,7 +69,13 @@ def test_a_loss_that_runs_away_does_not_swing() -> None:
 
 
 def test_usual_updates_do_not_overshoot() -> None:
-    assert nothing(swinging(SWINGS, gradients={}))
+    assert nothing(swinging([loss / 20 for loss in SWINGS], gradients={}))
+
+
+def test_a_swing_of_a_large_part_of_all_there_is_to_learn_throws_back_what_was_learnt() -> None:
+    finding = the_finding(oscillating_loss, swinging([0.3, 0.9, 0.25, 1.0, 0.3, 0.9, 0.2, 1.0, 0.3], gradients={}))
+    assert finding.severity == "medium"
+    assert evidence(finding, "changes that take the one before back").value == 1.0
 
 
 def test_five_epochs_are_too_few() -> None:

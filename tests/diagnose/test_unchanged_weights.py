@@ -7,7 +7,7 @@ from typing import Any
 from diagnose.answers import FLAT_AT_THE_END, STUCK, code, evidence, only_at, the_finding
 
 from gradscope.diagnose.rules.unchanged_weights import unchanged_weights
-from gradscope.network import Network
+from gradscope.network import Network, Variable
 from gradscope.store.frames import Frames
 from gradscope.testing import ADAM, Part, network, run, stack
 
@@ -90,9 +90,63 @@ def test_a_schedule_that_holds_the_learning_rate_at_zero_for_a_while_is_left_alo
     assert nothing(still(columns, kernel="*", steps={"learning_rate": lambda step: 0.0 if step >= 100 else 1e-3}))
 
 
-def test_frozen_layers_are_left_alone() -> None:
-    parts = [Part("dense", activation="relu", trainable=False), Part("out", activation="softmax")]
-    assert nothing(run(network(*parts), epochs=STUCK))
+def test_frozen_layers_are_information_where_the_training_fails() -> None:
+    net = network(Part("dense", activation="relu", trainable=False), Part("out", activation="softmax"))
+    finding = the_finding(unchanged_weights, run(net, epochs=STUCK))
+    assert (finding.severity, finding.layers) == ("low", ("dense",))
+    assert nothing(run(net))
+
+
+def with_variable(**changes: Any) -> Network:
+    """A stack with something known of its second kernel."""
+    net = stack("relu")
+    known = [dataclasses.replace(v, **changes) if v.path == "dense_1/kernel" else v for v in net.variables]
+    return dataclasses.replace(net, variables=tuple(known))
+
+
+def test_what_cuts_a_kernel_off_is_named() -> None:
+    net = with_variable(cut_by="StopGradient in encoder")
+    finding = the_finding(unchanged_weights, still({"connected": 0.0}, net))
+    assert "does not move: StopGradient in encoder lets no gradient through" in finding.message
+    net = with_variable(cut_by="unused")
+    assert "no loss depends on it" in the_finding(unchanged_weights, still({"connected": 0.0}, net)).message
+
+
+def test_a_softmax_over_one_entry_is_named_also_where_the_rest_has_learnt() -> None:
+    net = with_variable(flattened_by="softmax over an axis of 1 in attention")
+    finding = the_finding(unchanged_weights, still({"zero_fraction": 1.0}, net, epochs=None))
+    assert finding.severity == "low"
+    assert "softmax over an axis of 1 in attention" in finding.message
+    assert "sigmoid" in finding.advice[0].text
+
+
+def test_a_kernel_of_zeros_behind_it_is_named() -> None:
+    flat = {"dense_1/kernel": {**STILL, "zero_fraction": 1.0}, "dense_3/kernel": {"weight_norm": 0.0}}
+    finding = the_finding(unchanged_weights, run(stack("relu"), epochs=STUCK, gradients=flat))
+    assert "its gradient is exactly 0, for all weights of dense_3 behind it are 0" in finding.message
+
+
+def test_dead_units_behind_it_are_named() -> None:
+    dead = {"dense_2": {"dead_unit_fraction": 1.0}}
+    finding = the_finding(unchanged_weights, still({"zero_fraction": 1.0}, activations=dead))
+    assert "for all units of dense_2 are dead" in finding.message
+
+
+def test_weights_that_keras_does_not_track_are_named() -> None:
+    lost = Variable("stack/Variable", "dense_1", (8, 8), "kernel")
+    net = dataclasses.replace(stack("relu"), untracked=(lost,))
+    finding = the_finding(unchanged_weights, run(net, epochs=STUCK))
+    assert (finding.severity, finding.layer) == ("high", "dense_1")
+    assert "Keras does not track them" in finding.message
+    assert "add_weight" in finding.advice[0].text
+    assert the_finding(unchanged_weights, run(net)).severity == "low"
+
+
+def test_a_model_without_a_trainable_weight_is_told() -> None:
+    net = network(Part("dense", activation="relu", trainable=False), Part("out", trainable=False))
+    finding = the_finding(unchanged_weights, run(net, epochs=STUCK))
+    assert (finding.severity, finding.layers) == ("high", ("dense", "out"))
+    assert "trainable=False when the model was compiled" in finding.message
 
 
 def test_a_branch_that_begins_at_zero_is_left_alone() -> None:

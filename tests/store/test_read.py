@@ -14,9 +14,13 @@ from gradscope.network import Network, Site, Variable
 from gradscope.recording.histogram import histogram
 from gradscope.records import (
     BatchChecks,
+    Causes,
+    CausesNote,
     EpochRecord,
     FinalPass,
+    MovingStatistics,
     NetworkChange,
+    NonFiniteOrigin,
     Record,
     Session,
     SessionEnd,
@@ -100,6 +104,15 @@ def golden_records() -> list[Record]:
         second,
         EpochRecord(3, 0, 1_700_000_003.0, {"loss": 0.5, "val_loss": float("nan")}, COSTS),
         final,
+        CausesNote(
+            4,
+            1_700_000_004.5,
+            Causes(
+                NonFiniteOrigin("Sqrt", "root", True, "dense", "", "dense_1", lowest=0.0, highest=2.0),
+                3,
+                (MovingStatistics("norm", 1.5, 2.0),),
+            ),
+        ),
         SessionEnd(4, 1_700_000_005.0, COSTS),
     ]
 
@@ -141,6 +154,10 @@ def test_the_run_of_every_version_is_read_for_ever(version: str) -> None:
     for table in TABLES:
         for column, values in expected[table].items():
             assert repr(found[table][column]) == repr(values), (table, column)
+    if version == THIS_VERSION:
+        assert frames.causes.origin is not None
+        assert (frames.causes.origin.operation, frames.causes.origin_step) == ("Sqrt", 3)
+        assert frames.causes.statistics[0].layer == "norm"
     assert (found["sites"], found["sessions"]) == (expected["sites"], expected["sessions"])
     assert repr(found["checked"]) == repr(expected.get("checked", []))
 

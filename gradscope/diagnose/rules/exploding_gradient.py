@@ -46,12 +46,14 @@ def exploding_gradient(
     rise: float = 2.0,
     depth: float = 1e3,
     past: float = 50,
+    size: float = 1e3,
 ) -> Iterator[Finding]:
     """The global gradient norm jumps by an order of magnitude, or the gradient grows from layer to layer.
 
     Where weights and slopes multiply to more than one, the gradient grows on its way back; one such step throws the
     weights to where the loss is higher still. Norms differ between models by many orders, so a norm is held against
-    its own past, and the backward signal of the first layers against that of the last. A jump that the loss survives
+    its own past, and the backward signal of the first layers against that of the last; a norm that dwarfs the weights
+    from the first step on is told where the training fails. A jump that the loss survives
     is no fault.
 
     Severity: high where the training fails, or the loss rises with it before there is more to go by; else low.
@@ -65,12 +67,15 @@ def exploding_gradient(
             jump further.
         rise: Loss after the jump over the loss before, pure number.
         past: Records before it that a norm is held against, records; older ones tell of another state.
+        size: Global norm over that of all weights together, pure number, at the start of a training that fails; healthy
+            ones begin below 10, and a step of 1e-3 then throws all weights away.
         depth: Backward signal of a layer over that of the last hidden layer, pure number; three decades.
 
     Source:
         Pascanu, Mikolov and Bengio, ICML 2013; the criteria are ours.
     """
     found = _over_time(frames, jump, deviations, int(past)) or _over_the_run(frames, jump) or _over_depth(frames, depth)
+    found = found or _over_weights(frames, size)
     if found is None:
         return
     steps = training_steps(frames)
@@ -151,6 +156,24 @@ def _over_the_run(frames: Frames, jump: float) -> _Explosion | None:
     if growth < math.log(jump):
         return None
     return _explosion(frames, int(known[-5]), growth, jump, "global norm over that of the start")
+
+
+def _over_weights(frames: Frames, size: float) -> _Explosion | None:
+    """Return by how much the gradients are larger than all weights, from the first step of a training that fails."""
+    if not learning(frames).failing:
+        return None
+    norms = step_series(frames, "global_norm")
+    weights = variable_series(frames, frames.network.variables)("weight_norm")
+    known = np.flatnonzero(np.isfinite(norms))[:3]
+    if not len(known) or not weights.shape[1]:
+        return None
+    with np.errstate(invalid="ignore", divide="ignore"):
+        factor = float(np.median(norms[known] / np.sqrt(np.nansum(weights[known] ** 2, axis=1))))
+    if not size <= factor < math.inf:
+        return None
+    text = f"The gradients are {times(factor)} as large as all weights together, from the first step on"
+    name = "global norm over that of the weights"
+    return _Explosion(int(known[0]), factor, size, name, _largest_part(frames, int(known[0])), text)
 
 
 def _explosion(frames: Frames, at: int, growth: float, limit: float, name: str) -> _Explosion:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gradscope.diagnose.advice import check_data, clip_gradients, learning_rate, scale_inputs, those
 from gradscope.diagnose.finding import Advice, Evidence, Finding
 from gradscope.diagnose.learning import epoch_losses
+from gradscope.diagnose.origin_words import cure, happened
 from gradscope.diagnose.rule import rule
 from gradscope.diagnose.series import (
     Flags,
@@ -21,6 +22,7 @@ from gradscope.diagnose.series import (
     training_steps,
     variable_series,
 )
+from gradscope.records import NonFiniteOrigin
 from gradscope.store.frames import Frames
 
 
@@ -30,23 +32,28 @@ from gradscope.store.frames import Frames
     before_training=True,
     figure="loss",
 )
-def nan_or_inf(frames: Frames, *, records: float = 10, warm_up: float = 50) -> Iterator[Finding]:
+def nan_or_inf(frames: Frames, *, records: float = 10, warm_up: float = 50, growth: float = 10.0) -> Iterator[Finding]:
     """A loss, a gradient or a weight is not finite.
 
     One NaN in a weight makes every later answer NaN. Blamed is the first tensor that is not finite in the order in
     which a step computes them: activations from the input on, the loss, gradients from the loss back, weights. Where
     the record before was not the step before, it is known only between which steps it happened, and what grew fastest
-    is named. Steps that the loss scale of mixed precision skips are no fault.
+    is named. The first bad step that is recorded is run once more, to name the operation at which it began: a root or
+    a norm at 0, whose slope is infinite, the logarithm of 0, a division, an exponential, a number too large for its
+    format. Steps that the loss scale of mixed precision skips are no fault.
 
-    Severity: high, as nothing is learnt from here on; low where all is finite again.
+    Severity: high, as nothing is learnt from here on; medium where only some batches have a loss that is not finite;
+    low where all is finite again.
 
-    What to try: looking for NaN in the data; a smaller learning rate; clipping; a loss that takes logits instead of
-    the logarithm of a probability.
+    What to try: what the operation needs, such as a small number inside of the root; looking for NaN in the data; a
+    loss that takes logits. Smaller steps and clipping only where something grew before.
 
     Args:
         frames: The run.
         records: Latest records that all have to be skipped by the loss scale for the scale to be no help, records.
         warm_up: Steps before that is asked, steps; a loss scale that starts high needs some to come down.
+        growth: Activations or gradients over those two records before, pure number, from which on they are said to have
+            grown; a decade, for within a few steps healthy ones grow up to fivefold.
 
     Source:
         The order of blame is ours.
@@ -70,31 +77,72 @@ def nan_or_inf(frames: Frames, *, records: float = 10, warm_up: float = 50) -> I
     layer, what, count = _first_bad(frames, forward[at] - usual, backward[at], broken[at], bool(lost[at]))
     is_exact = step == 0 or step == before + 1
     when = f"at step {step:,}" if is_exact else f"between steps {before:,} and {step:,}" if at else f"by step {step:,}"
-    grew = "" if at == 0 or is_exact else _fastest(frames, sites("abs_max")[:at])
-    recovered = not bad[-1]
-    end = f"; it is finite again from step {int(steps[np.flatnonzero(bad)[-1] + 1]):,} on" if recovered else ""
+    fastest = _fastest(frames, sites("abs_max")[:at], growth)
+    has_grown = bool(fastest) or _has_grown(step_series(frames, "global_norm")[:at], growth)
+    grew = "" if is_exact else fastest
+    origin = frames.causes.origin if frames.causes.origin_step == step else None
+    may_have_grown = at > 0 and (not is_exact if origin is None else _is_large(origin))
+    if origin is not None:
+        layer, when = _layer_of(frames, origin) or layer, f"{when}: {happened(origin)}"
+    is_gone = bad[-1] or bool(epochs.size and not math.isfinite(epochs[-1]))
+    last = int(np.flatnonzero(bad)[-1])
+    if is_gone and bad[at:].mean() < 1 and not broken[-1].any():
+        severity, end = "medium", f"; {bad[at:].sum()} of the {len(bad) - at} records since are not finite"
+    elif is_gone:
+        severity, end = "high", "; nothing is learnt from there on"
+    else:
+        severity, end = "low", f"; it is finite again from step {int(steps[last + 1]):,} on"
     yield Finding(
         rule="nan_or_inf",
         statistic="activations.nonfinite_count",
-        severity="low" if recovered else "high",
+        severity=severity,
         layer=layer,
         first_step=step,
-        last_step=int(steps[np.flatnonzero(bad)[-1]]),
-        message=f"{what} became NaN or infinite {when}{grew}{end or '; nothing is learnt from there on'}.",
+        last_step=int(steps[last]),
+        message=f"{what} became NaN or infinite {when}{grew}{end}.",
         evidence=(
             Evidence("entries that are not finite", count, 1.0),
             Evidence("last finite loss", last_known(loss[:at])),
         ),
         advice=those(
             [
-                *([check_data(), scale_inputs(frames.network)] if at == 0 else []),
-                _logits(frames),
-                learning_rate(frames, 0.1, "Take smaller steps."),
-                clip_gradients(frames),
+                None if origin is None else cure(origin),
+                *([check_data(), scale_inputs(frames.network)] if at == 0 and _is_large(origin) else []),
+                _logits(frames) if origin is None or origin.kind == "logarithm" else None,
+                *(_smaller_steps(frames) if has_grown or may_have_grown else ()),
+                None if origin is not None else _KEEP,
             ]
         ),
         layers=() if layer is None else (layer,),
+        irreversible=bool(broken[-1].any()),
     )
+
+
+_KEEP = Advice(
+    "Keep the first bad batch, and run it once more to learn by which operation it began.",
+    "import gradscope; scope = gradscope.GradScope(keep_bad_batch=True)  # then reproduce(model, run.bad_batch())",
+)
+
+
+def _layer_of(frames: Frames, origin: NonFiniteOrigin) -> str | None:
+    """Return the layer that an origin stands in, or else the one before it, or behind it."""
+    known = {layer.key for layer in frames.network.layers}
+    return next((key for key in (origin.layer, origin.after, origin.before) if key in known), None)
+
+
+def _is_large(origin: NonFiniteOrigin | None) -> bool:
+    """Whether numbers that are too large may be the reason: not of an operation that is not defined at its input."""
+    return origin is None or origin.kind in ("overflow", "exponential", "loop", "other")
+
+
+def _smaller_steps(frames: Frames) -> Iterator[Advice | None]:
+    yield learning_rate(frames, 0.1, "Take smaller steps.")
+    yield clip_gradients(frames)
+
+
+def _has_grown(norms: Floats, growth: float) -> bool:
+    known = norms[np.isfinite(norms) & (norms > 0)][-3:]
+    return len(known) > 1 and bool(known[-1] >= growth * known[0])
 
 
 def _broken(values: Floats) -> Flags:
@@ -140,14 +188,14 @@ def _logits(frames: Frames) -> Advice | None:
     )
 
 
-def _fastest(frames: Frames, sizes: Floats) -> str:
+def _fastest(frames: Frames, sizes: Floats, least: float) -> str:
     """Return what grew fastest over the last records before, in words."""
     finite = np.where(np.isfinite(sizes) & (sizes > 0), sizes, np.nan)[-3:]
     if len(finite) < 2:
         return ""
     with np.errstate(invalid="ignore", divide="ignore"):
         growth = finite[-1] / finite[0]
-    if np.isnan(growth).all() or np.nanmax(growth) < 2:
+    if np.isnan(growth).all() or np.nanmax(growth) < least:
         return ""
     site = frames.network.sites[int(np.nanargmax(growth))]
     return f", after {site.layer} had grown most, {np.nanmax(growth):.2g}-fold within {len(finite)} records"

@@ -17,7 +17,14 @@ from gradscope.store.frames import Frames
 
 
 def update_ratio(
-    frames: Frames, *, low: float = 1e-5, high: float = 0.1, share: float = 0.6, left: float = 0.9, moving: float = 1e-4
+    frames: Frames,
+    *,
+    low: float = 1e-5,
+    high: float = 0.1,
+    share: float = 0.6,
+    left: float = 0.9,
+    moving: float = 1e-4,
+    thrown: float = 1e3,
 ) -> Iterator[Finding]:
     """Updates are out of proportion to the weights, and the loss shows it: the learning rate is too high or too low.
 
@@ -35,6 +42,8 @@ def update_ratio(
         low: Median update-to-weight ratio of the kernels below which they hardly move, pure number.
         high: The same above which they are thrown about, pure number.
         share: Share of the records at which it is out of bounds, fraction; so that a warm-up does not count.
+        thrown: Global norm of the gradients over that of all weights, pure number, from which on a low ratio is what an
+            explosion has left, and no reason for larger steps.
         left: Share of the baseline loss that must be left for a low ratio to be a fault, fraction.
         moving: The ratio of the kernel that moves most, pure number, above which the rate is not too low: what keeps
             the others back is a gradient that fades, and larger steps would throw this one about.
@@ -64,11 +73,19 @@ def update_ratio(
     if full.sum() < 3:
         return
     slow = state.level > left and state.state != "diverged" and float(np.median(most[full])) < moving
-    if slow and _share(middle[full] < low) >= share:
+    if slow and not _was_thrown(frames, thrown) and _share(middle[full] < low) >= share:
         yield _finding(frames, state, middle[full], steps[full], low, too_high=False)
 
 
 _NEAR = 10.0  # times the rate: what is further off is not a matter of the rate alone
+
+
+def _was_thrown(frames: Frames, thrown: float) -> bool:
+    """Whether gradients were so much larger than the weights that larger steps would throw them further."""
+    norms = step_series(frames, "global_norm")
+    weights = np.sqrt(np.nansum(variable_series(frames, frames.network.variables)("weight_norm") ** 2, axis=1))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return bool((norms / weights >= thrown).any())
 
 
 def _share(flags: Flags) -> float:

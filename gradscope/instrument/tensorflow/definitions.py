@@ -35,14 +35,17 @@ class Extended:
         function: A traced function.
         wanted: Tensors of its graph, or of the graph of a function that it calls.
         keeps: Whether it also does and returns what ``function`` does and returns.
+        as_finite: Whether of each tensor that is wanted only is returned whether all of it is finite.
 
     Raises:
         UnreachableError: If a tensor lies in a loop, a branch or a trace of its own.
     """
 
-    def __init__(self, function: Any, wanted: Sequence[Any], *, keeps: bool) -> None:
+    def __init__(self, function: Any, wanted: Sequence[Any], *, keeps: bool, as_finite: bool = False) -> None:
         self._definitions: list[Any] = []
         base, self._positions = self._with_outputs(function, definition(function), wanted, keeps=keeps)
+        if as_finite:
+            _return_whether_finite(base, self._positions)
         self.own_count = len(function.outputs) if keeps else 0
         self.output_count = len(base.signature.output_arg)
         self.input_count = len(base.signature.input_arg)
@@ -207,6 +210,30 @@ def _prune(changed: Any) -> None:
             node.input.extend(inputs)
     del changed.node_def[:]
     changed.node_def.extend(remaining)
+
+
+def _return_whether_finite(changed: Any, positions: Sequence[int]) -> None:
+    """Have a definition return of some of its outputs only whether all of each is finite."""
+    names = {"zero": f"first{_SUFFIX}axis", "one": f"axis{_SUFFIX}step"}
+    for value, name in enumerate(names.values()):
+        node = changed.node_def.add(name=name, op="Const")
+        node.attr["dtype"].type = tf.int32.as_datatype_enum
+        node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value, tf.int32))
+    for position in positions:
+        argument = changed.signature.output_arg[position]
+        source, kind, prefix = changed.ret[argument.name], argument.type, f"{argument.name}{_SUFFIX}"
+        finite = changed.node_def.add(name=f"{prefix}finite", op="IsFinite", input=[source])
+        rank = changed.node_def.add(name=f"{prefix}rank", op="Rank", input=[source])
+        finite.attr["T"].type = rank.attr["T"].type = kind
+        axes = [f"{names['zero']}:output:0", f"{prefix}rank:output:0", f"{names['one']}:output:0"]
+        over = changed.node_def.add(name=f"{prefix}axes", op="Range", input=axes)
+        over.attr["Tidx"].type = tf.int32.as_datatype_enum
+        every = [f"{prefix}finite:y:0", f"{prefix}axes:output:0"]
+        every_node = changed.node_def.add(name=f"{prefix}all", op="All", input=every)
+        every_node.attr["Tidx"].type = tf.int32.as_datatype_enum
+        every_node.attr["keep_dims"].b = False
+        argument.type = tf.bool.as_datatype_enum
+        changed.ret[argument.name] = f"{prefix}all:output:0"
 
 
 def _matters(node: Any) -> bool:

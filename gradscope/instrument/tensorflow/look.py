@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from gradscope.instrument.tensorflow import watching
 from gradscope.instrument.tensorflow.framework import tf
 from gradscope.instrument.tensorflow.plan import Plan
 from gradscope.network import Network
+from gradscope.records import NonFiniteOrigin
 
 
 class Look:
@@ -72,14 +74,28 @@ class Look:
         except tf.errors.OpError as error:
             raise StepFailedError(str(error.message).splitlines()[0]) from error
 
+    def origin(self, batch: Any, weights: Sequence[Any]) -> NonFiniteOrigin | None:
+        """Return by which operation the numbers of a batch stop being finite; None where they do not.
+
+        Args:
+            batch: What the iterator yielded.
+            weights: Values of `trained` to be taken in place of the present ones; empty for these.
+        """
+        flat, captured = self._flat(batch), self._function.captured_inputs
+        given = self._plan.updates.by_handle([tf.convert_to_tensor(value) for value in weights]) if weights else {}
+        return self._plan.origin(self._function, flat, captured, given)
+
     def gradients(self, batch: Any) -> dict[int, NDArray[np.float32]]:
         """Return the gradients of a batch by the identity of the variable; without those that have none."""
         return self._plan.measurement.gradients(self._values(batch))
 
     def _values(self, batch: Any) -> list[Any]:
+        return self._plan.observe(self._function, self._flat(batch), self._function.captured_inputs)
+
+    @staticmethod
+    def _flat(batch: Any) -> list[Any]:
         leaves = [leaf for leaf in tf.nest.flatten(batch) if not _is_absent(leaf)]
-        flat = tf.nest.flatten(leaves, expand_composites=True)
-        return self._plan.observe(self._function, flat, self._function.captured_inputs)
+        return tf.nest.flatten(leaves, expand_composites=True)
 
 
 def _is_absent(leaf: Any) -> bool:

@@ -33,6 +33,10 @@ class Updates:
             self._read = tf.function(self._now, autograph=False).get_concrete_function()
         return list(self._read())
 
+    def by_handle(self, values: Sequence[Any]) -> dict[int, Any]:
+        """Return what `values` has returned by the identity of the variables' handles."""
+        return {id(variable.handle): value for variable, value in zip(self._variables, values, strict=True)}
+
     def norms(self, before: Sequence[Any]) -> NDArray[np.float32]:
         """Return weight norms before the step and norms of what it added, shape ``(variables, 2)``, float32."""
         if not self._variables:

@@ -11,7 +11,8 @@ once more, and changes nothing: what it must write on the way, it writes to copi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from gradscope import reasons
@@ -25,10 +26,14 @@ from gradscope.instrument.tensorflow.definitions import Extended, UnreachableErr
 from gradscope.instrument.tensorflow.effects import Effects, called, effects_of
 from gradscope.instrument.tensorflow.framework import definition, definition_named, is_variable, packed_outputs, tf
 from gradscope.instrument.tensorflow.graph_functions import noted_trace
+from gradscope.instrument.tensorflow.moving_statistics import compared, of_batches
+from gradscope.instrument.tensorflow.nonfinite import Run, nonfinite_origin
 from gradscope.instrument.tensorflow.norms import Updates
+from gradscope.instrument.tensorflow.step_reading import StepReading
 from gradscope.instrument.tensorflow.tensors import TENSORS
 from gradscope.instrument.tensorflow.watching import notes_of
 from gradscope.network import NotMeasured
+from gradscope.records import MovingStatistics, NonFiniteOrigin
 
 Mode = Literal["untried", "inline", "observe"]
 
@@ -65,7 +70,11 @@ class Plan:
         traces = [noted_trace(graph, notes_of(graph) or Notes()) for graph in reachable(start.graph)]
         said = [NotMeasured(f"{model.name} (noise)", reasons.OTHER_NOISE)] if self._own.random else []
         batch = None if self.on_batches is None else _batch(self.on_batches)
-        self.measurement = Measurement(measured_step(model, traces, batch, layers, TENSORS, said), TENSORS)
+        step = measured_step(model, traces, batch, layers, TENSORS, said)
+        self._structure = None if batch is None else batch[1]
+        self._reading = StepReading(start, model, step, traces)
+        network = self._reading.network(is_whole=layers is None)
+        self.measurement = Measurement(replace(step, network=network), TENSORS)
         self.updates = Updates(self.measurement.trained)
         self._inline: Extended | None = None
         self._observing: Extended | None = None
@@ -145,6 +154,58 @@ class Plan:
         inputs = [*batch, *(captured if looked is function else looked.captured_inputs)]
         written = [inputs[place] for place in sorted(self._observed_effects.written) if is_variable(inputs[place])]
         return self._observing(Copies(written).in_place_of_originals(inputs))[1]
+
+    def origin(
+        self, function: Any, batch: Sequence[Any], captured: Sequence[Any], weights: Mapping[int, Any]
+    ) -> NonFiniteOrigin | None:
+        """Return where the numbers of a batch stop being finite; None where they do not, or that cannot be told.
+
+        Args:
+            function: The training's own.
+            batch: Inputs of `on_batches`.
+            captured: What the function has captured.
+            weights: Values of variables, by the identity of their handle, in place of the present ones.
+        """
+        reading, run = self._reading, self._run(function, batch, captured, weights)
+        try:
+            return nonfinite_origin(reading.graph, reading.losses, reading.gradients, reading.labels, run)
+        except UnreachableError:
+            return None
+
+    def nested(self, batch: Sequence[Any]) -> Any:
+        """Return the tensors of a batch as the step takes them; None where that is not known."""
+        if self._structure is None or not self._structure[0]:
+            return None
+        remaining = iter(batch)
+        specs = tf.nest.flatten(self._structure, expand_composites=True)
+        flat = [None if spec is None else next(remaining) for spec in specs]
+        return tf.nest.pack_sequence_as(self._structure, flat, expand_composites=True)[0][0]
+
+    def moving_statistics(
+        self, function: Any, batch: Sequence[Any], captured: Sequence[Any]
+    ) -> tuple[MovingStatistics, ...]:
+        """Return how far the moving statistics of normalisations are from those of a batch; none where unknown."""
+        try:
+            return compared(of_batches(self._reading.graph), self._run(function, batch, captured, {}))
+        except UnreachableError:
+            return ()
+
+    def _run(self, function: Any, batch: Sequence[Any], captured: Sequence[Any], weights: Mapping[int, Any]) -> Run:
+        """Return what runs the step on a batch for the values of some of its tensors, and changes nothing."""
+        looked = function if self.on_batches is None else self.on_batches
+        inputs = [*batch, *(captured if looked is function else looked.captured_inputs)]
+
+        def run(tensors: Sequence[Any], *, as_finite: bool = False) -> list[Any]:
+            extended = Extended(looked, tensors, keeps=False, as_finite=as_finite)
+            effects = extended.effects()
+            if effects.outside:
+                raise UnreachableError(str(effects.outside))
+            written = {id(inputs[place]) for place in effects.written}
+            copies = Copies([each for each in inputs if is_variable(each) and id(each) in written | weights.keys()])
+            copies.assign(weights)
+            return extended(copies.in_place_of_originals(inputs))[1]
+
+        return run
 
     def _observe(self, function: Any) -> None:
         looked = function if self.on_batches is None else self.on_batches

@@ -39,9 +39,12 @@ from gradscope.instrument.tensorflow.framework import packed_outputs, reworded, 
 from gradscope.instrument.tensorflow.norms import Updates
 from gradscope.instrument.tensorflow.plan import Plan, is_training_step, own_iterators
 from gradscope.instrument.tensorflow.tensors import TENSORS
+from gradscope.records import MovingStatistics, NonFiniteOrigin
 
 _TRIED_AGAIN = (2, 10, 100, 1_000)
 """Records at which the inline function is tried again: what holds at one step may fail at another."""
+SKIPS_ASKED = 10
+"""Bad steps in a row after which a loss scale is no explanation: it halves at each, and begins at 2**15."""
 _PLANS = "_gradscope_plans"
 _TRIED = "_gradscope_noted_anew"
 
@@ -91,19 +94,23 @@ class Recorder:
         self._offered: Iterator[Any] = iter(())
         self._began = self._own_seconds = self._our_seconds = 0.0
         self._made = False
+        self._keeps = False
+        self._before: tuple[Plan, Any] | None = None
+        self._bad_in_a_row, self._has_asked = 0, False
         self.recorded: Recorded | None = None
         self.batch: Any = None
         self.timing: Timing | None = None
         self.unseen = ""
         watching.begin(self)
 
-    def arm(self, *, observe: bool, histograms: bool = False) -> None:
+    def arm(self, *, observe: bool, histograms: bool = False, keep: bool = False) -> None:
         """Take the batch of the step that is about to begin, and record it if ``observe``.
 
         After `finish`, `batch` holds it, `recorded` its numbers and `timing` what that took; each is None where no
-        step was seen.
+        step was seen. With ``keep``, `data` and `weights` hold what it was made of.
         """
         self.disarm()
+        self._keeps, self._before = keep, None
         self._is_armed = True
         self._observes, self._histograms = observe, histograms
         self._own_seconds = self._our_seconds = 0.0
@@ -170,6 +177,30 @@ class Recorder:
             values = plan.observe(function, batch, function.captured_inputs)
             return plan.measurement.observation(values, settings, self._number, histograms=False)
 
+    @property
+    def data(self) -> Any:
+        """The batch of the latest step as the step takes it, nested; None where it is not known."""
+        if self._before is None or self.batch is None:
+            return None
+        return self._before[0].nested(self.batch)
+
+    @property
+    def weights(self) -> dict[str, Any]:
+        """The trained variables before that step, by path."""
+        if self._before is None or self._before[1] is None:
+            return {}
+        plan, values = self._before
+        paths = [variable.path for variable in plan.measurement.network.variables]
+        return dict(zip(paths, values, strict=True))
+
+    def moving_statistics(self, batch: Any) -> tuple[MovingStatistics, ...]:
+        """Return how far the statistics that BatchNormalization keeps are from those of a batch; none where unknown."""
+        if self._latest is None:
+            return ()
+        plan, function = self._latest
+        with watching.unwatched():
+            return plan.moving_statistics(function, batch, function.captured_inputs)
+
     def _runs_eagerly(self) -> bool:
         return bool(self._model.run_eagerly) or bool(tf.config.functions_run_eagerly())
 
@@ -198,6 +229,8 @@ class Recorder:
         plan = self._guarded(lambda: self._plan(function))
         if plan is None:
             return self._timed(lambda: run(inputs, captured))
+        if self._keeps:
+            self._before = plan, self._guarded(plan.updates.values)
         only_observes = plan.mode == "observe" or not may_replace
         if plan.mode == "inline" and may_replace and not (self._observes and plan.records in _TRIED_AGAIN):
             return self._inline(plan, function, inputs, captured)
@@ -436,7 +469,29 @@ class Recorder:
         others = (other.measurement for other in self._seen if other.measurement is not seen.measurement)
         if any(other.is_applied for other in others):
             seen.measurement.miss(str(self._model.name), reasons.SEVERAL)
-        return Recorded(observation, seen.measurement.network, norms[:, 0], updates, seen.labels)
+        origin = self._guarded(lambda: self._origin(seen, observation))
+        return Recorded(observation, seen.measurement.network, norms[:, 0], updates, seen.labels, origin)
+
+    def _origin(self, seen: _Seen, observation: Observation) -> NonFiniteOrigin | None:
+        """Return where the numbers of a step stop being finite, of the first such step: then the weights are lost.
+
+        A loss scale that is still too large makes gradients infinite by right: only where it goes on is it asked.
+        """
+        gradients = [gradient for gradient in observation.gradients if gradient is not None]
+        if all(gradient.nonfinite_count == 0 for gradient in gradients) and not seen.measurement.has_lost(observation):
+            self._bad_in_a_row = 0
+            return None
+        self._bad_in_a_row += 1
+        if self._bad_in_a_row != (SKIPS_ASKED if observation.skips else 1) or self._has_asked:
+            return None
+        if self._latest is None or self.batch is None:
+            return None
+        self._has_asked = True
+        plan, function = self._latest
+        weights = seen.updates.by_handle(seen.before)
+        with contextlib.suppress(Exception):  # it is asked out of curiosity: the recording goes on without
+            return plan.origin(function, self.batch, function.captured_inputs, weights)
+        return None
 
     def _timed(self, run: Callable[[], Any]) -> Any:
         """Return what the training's own step returns, and keep how long it took."""

@@ -340,6 +340,10 @@ def _differentiating(differentiate: Callable[..., Any]) -> Callable[..., Any]:
             if getattr(source, "dtype", None) == tf.resource
         }
 
+        notes = SURROUNDINGS.notes() if variables else None
+        if notes is not None:
+            notes.targets += given["target"]
+
         def gradients(asked: list[Any]) -> list[Any]:
             more = asked[len(sources) :]
             return list(
@@ -391,6 +395,7 @@ def carry_notes(noted: Any, trace: Any, caller: Any) -> bool:
         each.gradients = [carried(gradient) for gradient in each.gradients]
     for given in (*notes.given, *notes.tape_gradients):
         given.gradient = carried(given.gradient)
+    notes.targets = [carried(target) for target in notes.targets]
     notes.rates = {key: carried(rate) for key, rate in notes.rates.items()}
     for loss in notes.losses:
         loss.value, loss.labels, loss.weights = carried(loss.value), carried(loss.labels), carried(loss.weights)
