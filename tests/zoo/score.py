@@ -281,14 +281,15 @@ def write(tables: dict[str, str]) -> None:
         replace_block(ROOT / "README.md", "\n\n".join(first_table))
 
 
-def replace_block(path: Path, text: str) -> None:
+def replace_block(path: Path, text: str, markers: tuple[str, str] = (BEGIN, END)) -> None:
     """Put ``text`` between the two markers of a README."""
+    begin, end = markers
     whole = path.read_text(encoding="utf-8")
-    if whole.count(BEGIN) != 1 or whole.count(END) != 1:
-        raise SystemExit(f"{path.name} needs the markers {BEGIN!r} and {END!r} once each.")
-    before, _, rest = whole.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")
+    if whole.count(begin) != 1 or whole.count(end) != 1:
+        raise SystemExit(f"{path.name} needs the markers {begin!r} and {end!r} once each.")
+    before, _, rest = whole.partition(begin)
+    _, _, after = rest.partition(end)
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}", encoding="utf-8")
 
 
 def show_details(verdicts: Sequence[Verdict]) -> None:
