@@ -12,16 +12,21 @@ from zoo.healthy import (
     convolutional,
     dropped,
     frozen,
+    generative,
     half_precision,
     normalised,
     numeric,
     optimisers,
+    own_steps,
+    plateaus,
     reconstructing,
     recurrent,
     saturated,
     schedules,
+    small_parts,
     sparse,
     targets,
+    unusual_losses,
 )
 
 CASES: tuple[Case, ...] = (
@@ -43,4 +48,9 @@ CASES: tuple[Case, ...] = (
     *numeric.CASES,
     *targets.CASES,
     *composed.CASES,
+    *plateaus.CASES,
+    *generative.CASES,
+    *unusual_losses.CASES,
+    *small_parts.CASES,
+    *own_steps.CASES,
 )
