@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.case import Training
 from zoo.data import digit_images, digits, scaled
-from zoo.reported.report import Line, Report, answers, share_explained, share_right
+from zoo.reported.report import Line, Report, answers, overlap, share_explained, share_right
 
 L: Any = keras.layers
 
@@ -84,12 +84,6 @@ def _masks(white: float) -> Training:
     model = keras.Model(inputs, L.Conv2D(1, 1, activation="sigmoid", name="mask")(both))
     model.compile(keras.optimizers.Adam(4e-3), "binary_crossentropy")
     return Training(model, {"x": x, "y": white * inside[..., None].astype(np.float32), "epochs": 12, "batch_size": 20})
-
-
-def _overlap(training: Training) -> float:
-    """Return the intersection of the two masks over their union."""
-    found, there = answers(training) > 0.5, training.fit["y"] > 0
-    return float((found & there).sum() / (found | there).sum())
 
 
 class Drawn(keras.layers.Layer):
@@ -226,7 +220,7 @@ CASES: tuple[Report, ...] = (
         "Masks of 0 and 255 under a binary cross-entropy, which falls below zero without end. Divide them by 255.",
         lambda: _masks(255.0),
         lambda: _masks(1.0),
-        _overlap,
+        overlap,
         0.8,
         top=(Line("output_loss_mismatch", ("mask",)), Line("target_scale", ("mask",))),
         remedies=frozenset({"target_scaling", "data"}),

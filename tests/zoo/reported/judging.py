@@ -6,7 +6,7 @@ import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, get_args
 
 from gradscope.diagnose.finding import Advice, Finding, at_least, rank
 from zoo.reported.report import Report
@@ -89,12 +89,14 @@ def judge(report: Report, outcome: Outcome) -> Verdict:
 
 
 def _leads(report: Report, finding: Finding) -> bool:
-    named = any(
-        finding.rule == line.rule and (not line.layers or finding.layer in line.layers) for line in report.top
-    ) and rank(finding.severity) >= rank(report.least)
-    if not KNOWS_REMEDIES:
-        return named and (finding.rule not in ABOUT_THE_LOSS or finding.layer is not None)
-    return named and remedies(finding)[:1] != [] and remedies(finding)[0] in report.remedies
+    lines = [line for line in report.top if line.rule == finding.rule]
+    if rank(finding.severity) < rank(report.least) or not any(
+        not line.layers or finding.layer in line.layers for line in lines
+    ):
+        return False
+    if KNOWS_REMEDIES:
+        return not report.remedies.isdisjoint(remedies(finding)[:1])
+    return finding.rule not in ABOUT_THE_LOSS or finding.layer is not None
 
 
 def remedies(finding: Finding) -> list[str]:
@@ -124,14 +126,13 @@ class Row:
     def cells(self) -> list[str]:
         first = self.sick.alarms[0] if self.sick.alarms else None
         kinds = list(dict.fromkeys(remedies(first)))[:3] if first else []
-        silent = yes(self.fixed.silent) if self.report.fixed_silent else "need not"
         return [
             self.report.name,
             " ".join(map(shown, filter(None, [first]))) or ("(Keras raises)" if self.sick.ended_by else "–"),
             ", ".join(kinds),
             self.verdict,
             shown(self.sick.live[0]) if self.sick.live else "–",
-            silent if self.fixed.silent else f"{silent}: {_worst(self.fixed)}",
+            "yes" if self.fixed.silent else f"no: {_worst(self.fixed)}",
             f"{yes(self.sick.stopped)} / {yes(self.fixed.stopped)}",
             self.preflight,
         ]
@@ -146,7 +147,7 @@ COLUMNS: Final = (
 def table(rows: Iterable[Row], seed: int) -> str:
     """Return rows and totals as Markdown."""
     rows = list(rows)
-    counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in Verdict.__args__}
+    counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in get_args(Verdict)}
     loud = sum(row.report.fixed_silent and not row.fixed.silent for row in rows)
     unlearnt = [row.report.name for row in rows if not as_labelled(row)]
     lines = [

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gradscope.diagnose.finding import Severity
 from zoo.case import Training
 
 
@@ -55,7 +56,7 @@ class Report:
     top: tuple[Line, ...] = ()
     remedies: frozenset[str] = frozenset()
     also: frozenset[str] = frozenset()
-    least: str = "medium"
+    least: Severity = "medium"
     raises: str = ""
     explained: bool = False
     fixed_silent: bool = True
@@ -76,6 +77,12 @@ def share_right(training: Training) -> float:
     if predicted.shape[-1] == 1:
         return float(np.mean((predicted.ravel() > 0.5) == (y.ravel() > 0.5)))
     return float(np.mean(predicted.argmax(-1) == y))
+
+
+def overlap(training: Training) -> float:
+    """Return the intersection of the masks found and given over their union."""
+    found, given = answers(training) > 0.5, training.fit["y"] > 0.5
+    return float((found & given).sum() / (found | given).sum())
 
 
 def share_explained(training: Training) -> float:

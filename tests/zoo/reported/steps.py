@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from zoo.case import Training
 from zoo.data import digits
-from zoo.reported.report import Line, Report, answers, share_explained, share_right
+from zoo.reported.report import Line, Report, answers, overlap, share_explained, share_right
 
 L: Any = keras.layers
 _MARGIN = 0.4
@@ -73,11 +73,6 @@ def _squares(*, narrow: bool) -> Training:
     model = keras.Model(inputs, L.Conv2D(1, 1, activation="sigmoid", name="mask")(body))
     model.compile(keras.optimizers.Adam(0.2 if narrow else 4e-3), "binary_crossentropy")
     return Training(model, {"x": x, "y": y, "epochs": 8, "batch_size": 20})
-
-
-def _overlap(training: Training) -> float:
-    found, there = answers(training) > 0.5, training.fit["y"] > 0.5
-    return float((found & there).sum() / (found | there).sum())
 
 
 class Pieces(keras.layers.Layer):
@@ -170,7 +165,7 @@ CASES: tuple[Report, ...] = (
         "Two ReLU channels that a large step has switched off: the mask is its bias everywhere. Leave the layer out.",
         lambda: _squares(narrow=True),
         lambda: _squares(narrow=False),
-        _overlap,
+        overlap,
         0.6,
         top=(Line("dying_relu", ("narrow",)),),
         remedies=frozenset({"layer_removal", "learning_rate", "activation"}),
