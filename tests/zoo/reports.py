@@ -74,7 +74,7 @@ def _trained(
     callbacks = [*fit.pop("callbacks", []), end, scope]
     ended_by = broken = ""
     findings: tuple[Finding, ...] = ()
-    with warnings.catch_warnings(record=True) as caught:
+    with warnings.catch_warnings(record=True) as caught, contextlib.redirect_stdout(io.StringIO()):
         warnings.simplefilter("always")
         try:
             training.model.fit(**fit, verbose=0, callbacks=callbacks)

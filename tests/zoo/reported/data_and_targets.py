@@ -50,7 +50,7 @@ def _on_a_base(divisor: float) -> Training:
 
 
 def _measured_series(*, standardise: bool) -> Training:
-    """The next reading of four sensors around 60, by two recurrent layers."""
+    """The next reading of four sensors around 60, by two recurrent layers with a sigmoid behind each."""
     rng = np.random.default_rng(5)
     t = np.arange(640)[:, None]
     readings = 60 + 12 * np.sin(t / np.array([5.0, 7, 9, 11])) + 6 * np.cos(t / 3 + np.arange(4))
@@ -59,14 +59,11 @@ def _measured_series(*, standardise: bool) -> Training:
         readings = (readings - readings.mean(0)) / readings.std(0)
     x = np.stack([readings[start : start + 24] for start in range(600)]).astype(np.float32)
     y = readings[24:624].astype(np.float32)
-    model = keras.Sequential([keras.Input((24, 4)), L.LSTM(16, return_sequences=True)])
-    if not standardise:
-        model.add(L.Activation("sigmoid"))
+    model = keras.Sequential([keras.Input((24, 4)), L.LSTM(16, return_sequences=True), L.Activation("sigmoid")])
     model.add(L.LSTM(16))
-    if not standardise:
-        model.add(L.Activation("sigmoid"))
+    model.add(L.Activation("sigmoid"))
     model.add(L.Dense(4, name="reading"))
-    model.compile(keras.optimizers.RMSprop(3e-3), "mse")
+    model.compile(keras.optimizers.RMSprop(1e-2), "mse")
     return Training(model, {"x": x, "y": y, "epochs": 20, "batch_size": 40})
 
 
@@ -79,7 +76,7 @@ def _masks(white: float) -> Training:
     x = (rng.normal(0.2, 0.08, inside.shape) + 0.5 * inside).astype(np.float32)[..., None]
     inputs = keras.Input((16, 16, 1))
     fine = L.Conv2D(8, 3, padding="same", activation="elu")(inputs)
-    coarse = L.Conv2D(12, 3, padding="same", activation="relu")(L.AveragePooling2D(2)(fine))
+    coarse = L.Conv2D(12, 3, padding="same", activation="elu")(L.AveragePooling2D(2)(fine))
     both = L.Concatenate()([L.UpSampling2D()(coarse), fine])
     model = keras.Model(inputs, L.Conv2D(1, 1, activation="sigmoid", name="mask")(both))
     model.compile(keras.optimizers.Adam(4e-3), "binary_crossentropy")
@@ -209,10 +206,10 @@ CASES: tuple[Report, ...] = (
         lambda: _measured_series(standardise=False),
         lambda: _measured_series(standardise=True),
         share_explained,
-        0.7,
+        0.6,
         top=(Line("input_scale"), Line("target_scale")),
         remedies=frozenset({"input_scaling", "target_scaling"}),
-        also=frozenset({"saturated_activation", "not_zero_centred"}),
+        also=frozenset({"vanishing_activation", "saturated_activation", "not_zero_centred"}),
     ),
     Report(
         "masks of bytes",
@@ -224,7 +221,6 @@ CASES: tuple[Report, ...] = (
         0.8,
         top=(Line("output_loss_mismatch", ("mask",)), Line("target_scale", ("mask",))),
         remedies=frozenset({"target_scaling", "data"}),
-        also=frozenset({"dying_relu", "saturated_activation"}),
     ),
     Report(
         "a divergence of bytes",

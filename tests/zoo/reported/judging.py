@@ -148,7 +148,7 @@ def table(rows: Iterable[Row], seed: int) -> str:
     """Return rows and totals as Markdown."""
     rows = list(rows)
     counts = {verdict: sum(row.verdict == verdict for row in rows) for verdict in get_args(Verdict)}
-    loud = sum(row.report.fixed_silent and not row.fixed.silent for row in rows)
+    loud = sum(not row.fixed.silent for row in rows)
     unlearnt = [row.report.name for row in rows if not as_labelled(row)]
     lines = [
         f"{len(rows)} reports, seed {seed}: " + ", ".join(f"{count} {name}" for name, count in counts.items()) + ".",

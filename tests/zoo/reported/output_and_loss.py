@@ -36,19 +36,16 @@ class Signed(keras.initializers.Initializer):
 
 
 def _share_of_ones(end: str | None) -> Training:
-    """How much of a padded sequence is ones; the mask leaves out the rest, and the ReLU at the end begins dead."""
+    """How much of a padded sequence is ones; the mask leaves out the rest, and a ReLU at the end begins dead."""
     rng = np.random.default_rng(17)
-    counts = rng.integers(5, 55, 45 if end else 400)
+    counts = rng.integers(5, 55, 400)
     x = (np.arange(60) >= 60 - counts[:, None]).astype(np.float32)[..., None]
     y = x.mean((1, 2))[:, None]
-    model = keras.Sequential([keras.Input((60, 1))])
-    if end:
-        model.add(L.Masking(0.0))
     # a state of positive entries, before weights that are not
-    cell = {"kernel_initializer": Signed(1.0), "recurrent_initializer": Signed(0.3)} if end else {}
-    model.add(L.LSTM(8, **cell))
-    model.add(L.Dense(1, end, kernel_initializer=Signed(-1.0) if end else "glorot_uniform", name="share"))
-    model.compile(keras.optimizers.Adam(1e-3 if end else 1e-2), "mse")
+    positive = {"kernel_initializer": Signed(1.0), "recurrent_initializer": Signed(0.3)}
+    model = keras.Sequential([keras.Input((60, 1)), L.Masking(0.0), L.LSTM(8, **positive)])
+    model.add(L.Dense(1, end, kernel_initializer=Signed(-1.0), name="share"))
+    model.compile(keras.optimizers.Adam(1e-2), "mse")
     return Training(model, {"x": x, "y": y, "epochs": 20, "batch_size": 16})
 
 
@@ -56,8 +53,8 @@ def _line_of_points(end: str | None) -> Training:
     """Points of y = 3x − 4, half of which lie below zero."""
     x = np.linspace(-2, 4, 9, dtype=np.float32)[:, None]
     model = keras.Sequential([keras.Input((1,)), L.Dense(6, "relu", kernel_initializer=Signed(1.0))])
-    model.add(L.Dense(1, end, kernel_initializer=Signed(-1.0) if end else "glorot_uniform", name="y"))
-    model.compile(keras.optimizers.Adam(1e-3 if end else 0.1), "mse")
+    model.add(L.Dense(1, end, kernel_initializer=Signed(-1.0), name="y"))
+    model.compile(keras.optimizers.Adam(0.1), "mse")
     return Training(model, {"x": x, "y": 3 * x - 4, "epochs": 60})
 
 
@@ -134,7 +131,7 @@ CASES: tuple[Report, ...] = (
     Report(
         "a count behind a dead end",
         "https://datascience.stackexchange.com/questions/67599",
-        "The ReLU at the end is zero for every sample from the start, and the mask hides what was to be counted.",
+        "The ReLU at the end is zero for every sample from the start, so that nothing is counted; a linear end.",
         lambda: _share_of_ones("relu"),
         lambda: _share_of_ones(None),
         share_explained,
@@ -150,7 +147,7 @@ CASES: tuple[Report, ...] = (
         lambda: _line_of_points("relu"),
         lambda: _line_of_points(None),
         share_explained,
-        0.9,
+        0.8,
         top=(Line("output_loss_mismatch", ("y",)), Line("dying_relu", ("y",))),
         remedies=frozenset({"output", "activation"}),
         also=frozenset({"unchanged_weights", "poor_initialisation", "vanishing_activation", "update_ratio"}),

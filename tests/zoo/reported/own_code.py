@@ -151,7 +151,7 @@ def _guarded(activation: Any) -> Training:
     rng = np.random.default_rng(47)
     x = rng.normal(0, 1, (1000, 6)).astype(np.float32)
     x[800:804] = 0
-    y = (np.cos(x[:, :1]) + 0.5 * x[:, 1:2]).astype(np.float32)
+    y = (np.cos(1.5 * x[:, :1]) + 0.3 * x[:, 1:2] ** 2).astype(np.float32)
     model = keras.Sequential([keras.Input((6,)), L.Dense(40, activation, use_bias=False, name="waves")])
     model.add(L.Dense(40, "elu"))
     model.add(L.Dense(1))

@@ -29,6 +29,8 @@ class Line:
 class Report:
     """One public report, with the training that went wrong and the one that its cure makes of it.
 
+    Of the training after the cure nothing may be said.
+
     Attributes:
         name: What it is called.
         source: Where it was reported.
@@ -38,12 +40,11 @@ class Report:
         score: How well a trained model answers its own training data: accuracy, or the share of variance explained.
         bar: What `score` is at least after the cure, and is not as reported; both reach it where nothing was wrong.
         top: The lines of which one must stand first; empty where nothing is wrong, so that nothing may be said.
-        remedies: Kinds of remedy that are the cure.
+        remedies: Kinds of remedy that are the cure, or a part of it.
         also: Rules that are true of it too, but lead nowhere by themselves. That the loss does not fall is always true.
         least: The least severity of the first line.
         raises: A part of the text with which TensorFlow or Keras ends the training as reported.
         explained: Whether that text leads to the fix.
-        fixed_silent: Whether nothing of medium or high severity is true of the training after the cure.
     """
 
     name: str
@@ -59,7 +60,6 @@ class Report:
     least: Severity = "medium"
     raises: str = ""
     explained: bool = False
-    fixed_silent: bool = True
 
     @property
     def healthy(self) -> bool:
