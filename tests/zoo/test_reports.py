@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from gradscope.diagnose.discover import known_rules
-from gradscope.diagnose.finding import Evidence, Finding, Severity
+from gradscope.diagnose.finding import Advice, Evidence, Finding, Severity
+from gradscope.diagnose.remedy import REMEDY_KINDS, Remedy, RemedyKind
 from zoo.case import Training
-from zoo.reported import REPORTS, judging
-from zoo.reported.judging import KINDS, Outcome, Row, as_labelled, judge, table
+from zoo.reported import REPORTS
+from zoo.reported.judging import Outcome, Row, as_labelled, judge, table
 from zoo.reported.report import Line, Report
 from zoo.reports import README, row
 from zoo.score import replace_block
@@ -46,15 +46,9 @@ SICK = Report(
 HEALTHY = replace(SICK, top=(), remedies=frozenset(), also=frozenset())
 
 
-def found(rule: str, severity: Severity = "high", layer: str | None = None, *remedies: str) -> Finding:
-    advice: Any = tuple(SimpleNamespace(text="", code="", remedy=SimpleNamespace(kind=kind)) for kind in remedies)
+def found(rule: str, severity: Severity = "high", layer: str | None = None, *remedies: RemedyKind) -> Finding:
+    advice = (Advice("Only look."), *(Advice("Made.", remedy=Remedy(kind)) for kind in remedies))
     return Finding(rule, severity, layer, 0, 9, "Made.", (Evidence("made", 1.0),), advice)
-
-
-@pytest.fixture(params=[False, True], ids=["without remedies", "with remedies"])
-def knows_remedies(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
-    monkeypatch.setattr(judging, "KNOWS_REMEDIES", request.param)
-    return request.param
 
 
 # ---- The labels
@@ -69,14 +63,13 @@ def test_there_are_thirty_two_reports_of_different_names_each_with_a_public_sour
 def test_a_report_names_rules_that_there_are_and_remedies_of_known_kinds() -> None:
     named = {line.rule for report in REPORTS for line in report.top}.union(*(report.also for report in REPORTS))
     assert named - set(known_rules()) - CHECKS <= TO_COME
-    assert set[str]().union(*(report.remedies for report in REPORTS)) <= KINDS
+    assert set().union(*(report.remedies for report in REPORTS)) <= set(REMEDY_KINDS)
     assert [report.name for report in REPORTS if bool(report.top) != bool(report.remedies)] == []
 
 
 # ---- The criteria
 
 
-@pytest.mark.usefixtures("knows_remedies")
 @pytest.mark.parametrize(
     ("findings", "verdict"),
     [
@@ -93,14 +86,12 @@ def test_what_stands_on_top_decides(findings: list[Finding], verdict: str) -> No
     assert judge(SICK, Outcome(tuple(findings))) == verdict
 
 
-def test_a_rule_about_the_loss_leads_to_the_cure_by_its_remedy_alone(knows_remedies: bool) -> None:
-    outcome = Outcome((found("not_converging", "high", None, "output"),))
-    assert judge(SICK, outcome) == ("right" if knows_remedies else "partly")
-
-
-def test_another_remedy_first_is_not_yet_right(knows_remedies: bool) -> None:
-    outcome = Outcome((found("dying_relu", "high", "dense", "initialiser", "output"),))
-    assert judge(SICK, outcome) == ("partly" if knows_remedies else "right")
+@pytest.mark.parametrize(
+    ("kinds", "verdict"), [(["output", "loss"], "right"), (["initialiser", "output"], "partly"), ([], "partly")]
+)
+def test_the_first_remedy_must_be_a_cure(kinds: list[RemedyKind], verdict: str) -> None:
+    assert judge(SICK, Outcome((found("dying_relu", "high", "dense", *kinds),))) == verdict
+    assert judge(SICK, Outcome((found("not_converging", "high", None, *kinds),))) == verdict
 
 
 def test_a_finding_must_be_as_severe_as_the_report_asks() -> None:

@@ -105,7 +105,7 @@ def _variational(brightest: float) -> Training:
     """An autoencoder of digits whose pixels lie in 0 to `brightest`; what it is to draw lies in 0 to 1."""
     y, _ = digits()
     inputs = keras.Input((64,))
-    body = L.Dense(40, "relu")(L.Dense(56, "relu")(inputs))
+    body = L.Dense(40, "elu")(L.Dense(56, "elu")(inputs))
     code = Drawn(name="draw")(L.Dense(6, name="mean")(body), L.Dense(6, name="log_variance")(body))
     model = keras.Model(inputs, L.Dense(64, "sigmoid", name="pixels")(L.Dense(56, "elu")(code)))
     model.compile(keras.optimizers.RMSprop(2e-3), _pixel_entropy)

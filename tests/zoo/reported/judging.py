@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias, get_args
 
-from gradscope.diagnose.finding import Advice, Finding, at_least, rank
+from gradscope.diagnose.finding import Finding, at_least, rank
+from gradscope.diagnose.remedy import RemedyKind
 from zoo.reported.report import Report
 
 Verdict: TypeAlias = Literal["right", "partly", "wrong", "missed", "crash"]
 
-KINDS: Final = frozenset(
-    {
-        "initialiser",
-        "activation",
-        "learning_rate",
-        "clipping",
-        "normalisation",
-        "input_scaling",
-        "target_scaling",
-        "output",
-        "loss",
-        "residual",
-        "layer_removal",
-        "trainable",
-        "data",
-        "code",
-    }
-)
-"""Kinds of remedy, of which a report names those that cure it."""
 ABOUT_THE_LOSS: Final = frozenset({"not_converging", "slow_convergence"})
 """Rules that say how the loss does: true of whatever fails, and no cause by themselves."""
-KNOWS_REMEDIES: Final = "remedy" in {each.name for each in dataclasses.fields(Advice)}
 
 
 @dataclass(frozen=True)
@@ -89,20 +69,16 @@ def judge(report: Report, outcome: Outcome) -> Verdict:
 
 
 def _leads(report: Report, finding: Finding) -> bool:
-    lines = [line for line in report.top if line.rule == finding.rule]
-    if rank(finding.severity) < rank(report.least) or not any(
-        not line.layers or finding.layer in line.layers for line in lines
-    ):
-        return False
-    if KNOWS_REMEDIES:
-        return not report.remedies.isdisjoint(remedies(finding)[:1])
-    return finding.rule not in ABOUT_THE_LOSS or finding.layer is not None
+    is_named = any(
+        line.rule == finding.rule and (not line.layers or finding.layer in line.layers) for line in report.top
+    )
+    is_severe = rank(finding.severity) >= rank(report.least)
+    return is_named and is_severe and not report.remedies.isdisjoint(remedies(finding)[:1])
 
 
-def remedies(finding: Finding) -> list[str]:
+def remedies(finding: Finding) -> list[RemedyKind]:
     """Return the kinds of remedy that a finding advises, in its order."""
-    known = (getattr(advice, "remedy", None) for advice in finding.advice)
-    return [remedy.kind for remedy in known if remedy is not None]
+    return [advice.remedy.kind for advice in finding.advice if advice.remedy is not None]
 
 
 @dataclass(frozen=True)

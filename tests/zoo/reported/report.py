@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from gradscope.diagnose.finding import Severity
+from gradscope.diagnose.remedy import RemedyKind
 from zoo.case import Training
 
 
@@ -55,7 +56,7 @@ class Report:
     score: Callable[[Training], float]
     bar: float
     top: tuple[Line, ...] = ()
-    remedies: frozenset[str] = frozenset()
+    remedies: frozenset[RemedyKind] = frozenset()
     also: frozenset[str] = frozenset()
     least: Severity = "medium"
     raises: str = ""
