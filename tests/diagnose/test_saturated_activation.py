@@ -30,7 +30,15 @@ def test_a_saturated_layer_is_high_while_nothing_is_learnt() -> None:
 
 def test_the_same_is_a_part_lost_while_the_network_learns() -> None:
     assert the_finding(saturated_activation, saturated(0.9, epochs=LEARNING)).severity == "medium"
-    assert the_finding(saturated_activation, saturated(0.9, epochs=FLAT_AT_THE_END)).severity == "medium"
+
+
+def test_a_part_whose_units_tell_samples_apart_is_information_where_the_network_has_learnt() -> None:
+    assert the_finding(saturated_activation, saturated(0.9, epochs=FLAT_AT_THE_END)).severity == "low"
+    stuck = {"dense_1": {"stuck_unit_fraction": 0.6}}
+    assert (
+        the_finding(saturated_activation, saturated(0.9, epochs=FLAT_AT_THE_END, activations=stuck)).severity
+        == "medium"
+    )
 
 
 def test_most_layers_from_the_start_are_high_while_most_is_left_to_learn() -> None:

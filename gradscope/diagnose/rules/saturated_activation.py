@@ -43,7 +43,8 @@ def saturated_activation(
     saturated by right, and half of a ReLU is flat by design.
 
     Severity: high while the training fails, and where most of the hidden layers were so from the start and most of what
-    there is to learn is left; else medium: these layers learn next to nothing, whatever the others do.
+    there is to learn is left; low where the network has learnt, most layers are not saturated, and the units of those
+    that are still tell samples apart; else medium: these layers learn next to nothing, whatever the others do.
 
     What to try: inputs of unit scale; the initialiser that suits the function, in all such layers; a smaller learning
     rate, where they became so in training; normalisation before the function; a function without an upper end.
@@ -82,11 +83,14 @@ def saturated_activation(
     state = learning(frames)
     others = "" if len(layers) == 1 else f" ({len(layers)} layers are saturated)"
     early = sum(onset is not None and int(series.steps[onset]) <= start for onset in since)
+    severity = severity_of_loss(state, early, len(sites), from_start=at_once)
+    if state.state == "learnt" and 2 * len(flat) <= len(sites) and not (constant[flat] >= units).any():
+        severity = "low"
     network, why = frames.network, f"Use a function without an upper end instead of {site.activation}."
     yield Finding(
         rule="saturated_activation",
         statistic="activations.saturated_fraction",
-        severity=severity_of_loss(state, early, len(sites), from_start=at_once),
+        severity=severity,
         layer=site.layer,
         first_step=int(series.steps[min(onset for onset in since if onset is not None)]),
         last_step=int(series.steps[-1]),
