@@ -29,7 +29,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 SLOW_FILES = {
     "instrument/test_functions.py", "instrument/test_layers.py", "instrument/test_random_models.py",
-    "instrument/test_steps.py", "inspection/test_checks.py", "inspection/test_preflight.py", "test_callback.py",
+    "instrument/test_steps.py", "diagnose/test_checks.py", "inspection/test_preflight.py", "test_callback.py",
     "test_code_quality.py", "test_faults.py", "test_non_interference.py", "test_phases.py", "watching/test_live.py",
     "zoo/test_measure.py", "zoo/test_record.py", "zoo/test_zoo.py",
 }  # fmt: skip
