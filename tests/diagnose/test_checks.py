@@ -308,3 +308,20 @@ def test_a_normalisation_right_behind_the_first_linear_layer_takes_the_scale_awa
     behind = [keras.layers.Dense(8), keras.layers.BatchNormalization(), keras.layers.ReLU()]
     made = network(*behind, keras.layers.Dense(CLASSES, "softmax"), loss="sparse_categorical_crossentropy")
     assert not said(made, 60 * X, LABELS)
+
+
+@pytest.mark.parametrize(
+    ("model", "x", "y"),
+    [
+        (ending("softmax", BINARY(), 1), X, LABELS > 0),
+        (ending(None, "sparse_categorical_crossentropy"), X, LABELS),
+        (ending(None, "mse", 1), 60 * X, 1e4 * X[:, 0]),
+        (ending("softmax", "sparse_categorical_crossentropy"), X, LABELS + 1),
+        (ending("softmax", "sparse_categorical_crossentropy"), np.full_like(X, np.nan), LABELS),
+        (ending("relu", "mse", 1), X, -np.ones(SAMPLES)),
+    ],
+)
+def test_what_is_advised_is_a_change_of_a_kind(model: Any, x: Any, y: Any) -> None:
+    found = [finding for finding in preflight(model, x, y).findings if finding.rule in known_checks()]
+    assert found
+    assert all(advice.remedy is not None for finding in found for advice in finding.advice)

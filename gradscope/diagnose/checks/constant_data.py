@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from gradscope.diagnose.finding import Advice, Evidence, Finding
+from gradscope.diagnose.remedy import Remedy
 from gradscope.diagnose.rule import rule
 from gradscope.diagnose.subject import Subject, varies
 
@@ -44,7 +45,7 @@ def constant_data(subject: Subject, *, samples: int = 32) -> Iterator[Finding]:
             last_step=0,
             message=f"Input {part.name!r} {said}{'' if whole else ' vary'} within {len(values)} samples.",
             evidence=(Evidence("constant columns", constant / columns.shape[1], unit="fraction"),),
-            advice=(Advice("Check how the data are read; leave columns out that never vary."),),
+            advice=(Advice("Check how the data are read; leave columns out that never vary.", "", Remedy("data")),),
         )
     for output, targets in subject.targets():
         if len(targets) < samples or not output.loss or varies(targets):
@@ -61,6 +62,7 @@ def constant_data(subject: Subject, *, samples: int = 32) -> Iterator[Finding]:
                 Advice(
                     "Check the labels; if they are sorted, shuffle the data.",
                     "model.fit(x, y, shuffle=True)  # a tf.data.Dataset: dataset.shuffle(10_000)",
+                    Remedy("data"),
                 ),
             ),
         )

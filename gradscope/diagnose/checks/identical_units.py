@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from gradscope.diagnose.advice import initialiser_of, layer_of
 from gradscope.diagnose.finding import Advice, Evidence, Finding
 from gradscope.diagnose.keras_code import layer_code
+from gradscope.diagnose.remedy import Remedy
 from gradscope.diagnose.rule import rule
 from gradscope.diagnose.subject import Subject
 
@@ -36,10 +37,11 @@ def identical_units(subject: Subject, *, spread: float = 1e-4) -> Iterator[Findi
             continue
         layer = layer_of(subject.network, alike.layer)
         gradient = "no kernel gets a gradient" if is_stuck else "each gets the same gradient"
-        advice = Advice("Draw the weights at random.")
+        change = Remedy("initialiser", (alike.layer,), {"kernel_initializer": "glorot_uniform"})
+        advice = Advice("Draw the weights at random.", "", change)
         if layer is not None:
             said = f"Draw the weights of {alike.layer!r} at random, not by {initialiser_of(layer) or 'a constant'}."
-            advice = Advice(said, layer_code(layer, kernel_initializer="glorot_uniform"))
+            advice = Advice(said, layer_code(layer, kernel_initializer="glorot_uniform"), change)
         yield Finding(
             rule="identical_units",
             severity="high" if is_stuck else "medium",

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from gradscope.diagnose.consequences import OF_BAD_DATA
 from gradscope.diagnose.finding import Advice, Evidence, Finding
+from gradscope.diagnose.remedy import Remedy
 from gradscope.diagnose.rule import rule
 from gradscope.diagnose.subject import Input, Subject
 
@@ -55,6 +56,7 @@ def index_out_of_range(subject: Subject) -> Iterator[Finding]:
                     f"y = y - {low}"
                     if low > 0 and high - low < classes
                     else f"units = {high + 1}  # of the last layer",
+                    Remedy("data"),
                 ),
             ),
         )
@@ -86,6 +88,7 @@ def _indices(part: Input) -> Iterator[Finding]:
                 Advice(
                     "Give the embedding a row for every index.",
                     f"keras.layers.Embedding({max(high + 1, rows)}, {layer.config.get('output_dim', 'width')})",
+                    Remedy("data", (layer.key,), {"input_dim": max(high + 1, rows)}),
                 ),
             ),
         )

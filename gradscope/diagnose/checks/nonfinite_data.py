@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gradscope.diagnose.finding import Advice, Evidence, Finding
+from gradscope.diagnose.remedy import Remedy
 from gradscope.diagnose.rule import rule
 from gradscope.diagnose.subject import Subject
 
@@ -53,6 +54,7 @@ def _finding(name: str, variable: str, values: NDArray[Any], fails: bool) -> Ite
             Advice(
                 "Remove these samples, or fill the gaps before training.",
                 f"import numpy as np\n{variable} = np.nan_to_num({variable}, nan=0.0)  # or drop the rows",
+                Remedy("data"),
             ),
         ),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ def _logits(output: Output, site: Site) -> Finding | None:
     name = _CLASSES[output.loss]
     evidence = [Evidence("from_logits", 1.0), Evidence("units", float(site.units))]
     advice = (
-        Advice("Tell the loss that it gets probabilities.", f"loss = keras.losses.{name}()"),
+        Advice("Tell the loss that it gets probabilities.", f"loss = keras.losses.{name}()", Remedy("loss")),
         _function(output, "linear", "Or let the model answer with logits, which is the more exact."),
     )
     if output.reads_logits:
@@ -113,7 +114,11 @@ def _no_probabilities(output: Output, site: Site) -> Finding | None:
         Evidence("largest value of the output", output.maximum, 1.0),
     ]
     advice = (
-        Advice("Tell the loss that it gets logits.", f"loss = keras.losses.{_CLASSES[output.loss]}(from_logits=True)"),
+        Advice(
+            "Tell the loss that it gets logits.",
+            f"loss = keras.losses.{_CLASSES[output.loss]}(from_logits=True)",
+            Remedy("loss", (), {"from_logits": True}),
+        ),
         _function(output, wanted, f"Or end the model with {wanted}."),
     )
     said = (
@@ -139,7 +144,9 @@ def _targets_no_probabilities(output: Output, site: Site, unreachable: float) ->
     said = f"{output.loss} takes targets from 0 to 1, not from {low:.3g} to {high:.3g}: the loss has no minimum."
     evidence.append(Evidence("targets outside of 0…1", share, unreachable, unit="fraction"))
     severity: Severity = "high" if share >= unreachable else "low"
-    return _finding(output, site, severity, said, evidence, (Advice("Give targets from 0 to 1.", code),))
+    return _finding(
+        output, site, severity, said, evidence, (Advice("Give targets from 0 to 1.", code, Remedy("data")),)
+    )
 
 
 def _no_domain(output: Output, site: Site, unreachable: float) -> Finding | None:
@@ -230,7 +237,7 @@ def _wrong_pair(output: Output, site: Site, unreachable: float) -> Finding | Non
         said = f"Exactly one label is positive in each sample, but the sigmoids of {site.layer!r} do not know of it."
         advice = (
             _function(output, "softmax", "If the classes exclude each other, let them compete."),
-            Advice("With it goes the categorical loss.", 'model.compile(..., loss="categorical_crossentropy")'),
+            _loss("With it goes the categorical loss.", "categorical_crossentropy"),
         )
         evidence = [Evidence("samples with exactly one positive label", 1.0, 1.0, unit="fraction"), units]
         return _finding(output, site, "low", said, evidence, advice)
@@ -252,9 +259,9 @@ def _one_target_for_many(output: Output, site: Site) -> Finding | None:
         f"broadcasting, each with every other."
     )
     evidence = [Evidence("numbers in the output", float(site.units), given), Evidence("in the target", float(given))]
-    advice = Advice("Give the last layer as many units as the target has numbers.")
+    advice = Advice("Give the last layer as many units as the target has numbers.", "", Remedy("output"))
     if output.layer is not None and output.layer.class_name == "Dense":
-        advice = Advice(advice.text, f"keras.layers.Dense({given})")
+        advice = replace(advice, code=f"keras.layers.Dense({given})")
     return _finding(output, site, "high", said, evidence, (advice,))
 
 
@@ -285,17 +292,18 @@ def _out_of_reach(output: Output, site: Site, unreachable: float, mostly: float,
 def _binary(output: Output) -> tuple[Advice, ...]:
     return (
         _function(output, "sigmoid", "For two classes end with sigmoid."),
-        Advice("With it goes the binary loss.", 'model.compile(..., loss="binary_crossentropy")'),
+        _loss("With it goes the binary loss.", "binary_crossentropy"),
     )
 
 
 def _function(output: Output, activation: str, why: str) -> Advice:
     layer = output.layer
     if layer is None:
-        return Advice(why)
+        return Advice(why, "", Remedy("output", (), {"activation": activation}))
+    change = Remedy("output", (layer.key,), {"activation": activation})
     if layer.class_name in {"Activation", "Softmax", "ReLU"}:
-        return Advice(why, f'keras.layers.Activation("{activation}")  # instead of {layer.key}')
-    return Advice(why, layer_code(layer, activation=activation))
+        return Advice(why, f'keras.layers.Activation("{activation}")  # instead of {layer.key}', change)
+    return Advice(why, layer_code(layer, activation=activation), change)
 
 
 def _finding(
