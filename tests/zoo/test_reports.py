@@ -148,7 +148,7 @@ def test_only_what_lies_between_the_markers_is_replaced(tmp_path: Any) -> None:
 
 
 @pytest.mark.filterwarnings("default")
-@pytest.mark.parametrize("name", ["a line below zero", "labels of two columns", "accuracy of a number"])
+@pytest.mark.parametrize("name", ["all on one point", "labels of two columns", "accuracy of a number", "one in twenty"])
 def test_the_top_line_leads_to_the_cure_and_the_cured_training_is_left_alone(name: str) -> None:
     became = row(BY_NAME[name], 0)
     assert became.verdict == "right"
