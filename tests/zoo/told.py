@@ -13,8 +13,6 @@ from gradscope.watching.live import Live
 def told_live(directory: Path) -> list[Finding]:
     """Return the findings of medium or high severity that were told before the training had ended.
 
-    Time is no limit here, so that it looks at every occasion that there is.
-
     Args:
         directory: The run's, as it was given to the callback.
     """
@@ -23,5 +21,5 @@ def told_live(directory: Path) -> list[Finding]:
     for record in RecordReader(event_files(directory / "gradscope")):
         if not isinstance(record, FindingsNote):
             live.take(record)
-            live.watch(training_seconds=1e9)
+            live.watch()
     return told
