@@ -26,7 +26,8 @@ def batch_statistics(frames: Frames, *, gap: float = 1.0, ratio: float = 3.0, wo
     them near where they began, at 0 and 1, and steps that are too large or batches that are too unlike leave them
     behind. The training loss then falls, and all that evaluates is wrong. Measured at the end, on a batch.
 
-    Severity: medium where the validation loss is far above that of training, or is not known; low where it is not.
+    Severity: medium where the validation loss is far above that of training; low where it is not, or is not known: a
+    normalisation that the network scales away does no harm.
 
     What to try: a smaller momentum, more steps, larger batches.
 
@@ -55,7 +56,7 @@ def batch_statistics(frames: Frames, *, gap: float = 1.0, ratio: float = 3.0, wo
     better = max(0.5, round(1 - 10 / (last + 1), 2)) if kept >= LEAST_KEPT else 0.9
     yield Finding(
         rule="batch_statistics",
-        severity="low" if times_worse < worse else "medium",
+        severity="medium" if times_worse >= worse else "low",
         layer=worst.layer,
         first_step=int(frames.steps["step"].min()),
         last_step=last,
