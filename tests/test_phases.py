@@ -20,6 +20,7 @@ from trainings import CLASSES, FEATURES, SAMPLES, Callbacks, Trained, X, Y, comp
 import gradscope
 from gradscope import GradScope
 from gradscope.errors import ArgumentError, RunNotFoundError, WriterError
+from gradscope.recording.fit import FitRecording
 from gradscope.store.event_files import RecordReader
 
 STEPS = SAMPLES // 8  # an epoch
@@ -215,7 +216,7 @@ def test_many_short_fits_are_recorded_as_one_long_one(
 
 
 def test_units_are_judged_over_fits_that_are_too_short_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(GradScope, "_take_final_pass", lambda self: None)
+    monkeypatch.setattr(FitRecording, "_take_final_pass", lambda self: None)
     x, y = np.tile(X, (8, 1)), np.tile(Y, 8)
     model, scope = compiled(mlp()), GradScope(schedule=1, quiet=True)
     for _ in range(4):

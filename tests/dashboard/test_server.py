@@ -106,6 +106,7 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(schema, "VERSION", (9, 0))
+        patch.setattr(schema, "VERSION_TEXT", "9.0")
         runs.write(logs / "newer", runs.healthy())
     for number in range(FOREIGN_COUNT):
         foreign(logs / f"other/{number}")
@@ -320,7 +321,7 @@ def test_histograms_hold_the_bins(server: Server) -> None:
 def test_units_hold_the_changes_of_their_site(server: Server) -> None:
     found = server.json("units", run="mlp", site="dense_1")
     assert found.pop("stamp")
-    change = {"step": 50, "unit": 5, "dead": True, "confirmed": False, "dead_since_step": 25, "active_fraction": 0.0}
+    change = {"step": 50, "unit": 5, "state": "dead", "dead_since_step": 25, "active_fraction": 0.0}
     assert found == {"site": "dense_1", "units": 64, "last_step": 275, "left_out": 0, "changes": [change]}
 
 

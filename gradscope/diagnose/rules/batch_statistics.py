@@ -56,6 +56,7 @@ def batch_statistics(frames: Frames, *, gap: float = 1.0, ratio: float = 3.0, wo
     better = max(0.5, round(1 - 10 / (last + 1), 2)) if kept >= LEAST_KEPT else 0.9
     yield Finding(
         rule="batch_statistics",
+        statistic="steps.loss",
         severity="medium" if times_worse >= worse else "low",
         layer=worst.layer,
         first_step=int(frames.steps["step"].min()),

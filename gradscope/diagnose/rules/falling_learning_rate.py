@@ -56,7 +56,7 @@ def falling_learning_rate(
     began = float(rates[peak])
     yield Finding(
         rule="falling_learning_rate",
-        statistic="steps.learning_rate",
+        statistic="steps.loss",
         severity="high" if state.failing else "medium",
         layer=None,
         first_step=since,

@@ -208,7 +208,7 @@ CASES: tuple[Report, ...] = (
         lambda: _subtracting(same_shape=True),
         share_explained,
         0.7,
-        top=(Line("output_loss_mismatch"), Line("not_converging")),
+        top=(Line("broadcast_shapes"), Line("output_loss_mismatch"), Line("not_converging")),
         remedies=frozenset({"code"}),
         also=frozenset({"collapsed_output"}),
     ),
