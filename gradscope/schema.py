@@ -13,7 +13,6 @@ from typing import Final, Literal, TypeAlias
 
 VERSION: Final = (1, 2)
 """Major and minor version of what the files hold. A newer minor adds columns; a newer major cannot be read."""
-VERSION_TEXT: Final = ".".join(map(str, VERSION))
 
 
 @dataclass(frozen=True, slots=True)
@@ -323,6 +322,16 @@ class Compatibility(enum.Enum):
     SAME = "same"
     NEWER_MINOR = "newer minor"
     NEWER_MAJOR = "newer major"
+
+
+def version_text(version: tuple[int, int] | None = None) -> str:
+    """Return how a version is written; this one's by default.
+
+    Example:
+        >>> version_text((1, 0))
+        '1.0'
+    """
+    return ".".join(map(str, VERSION if version is None else version))
 
 
 def compatibility(version: tuple[int, int]) -> Compatibility:

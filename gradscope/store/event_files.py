@@ -72,7 +72,7 @@ class RecordReader:
             self.layouts |= decoding.reading.layouts
             version = max(version, decoding.reading.version)
         if version != schema.VERSION:
-            newer, ours = ("{}.{}".format(*v) for v in (version, schema.VERSION))
+            newer, ours = map(schema.version_text, (version, schema.VERSION))
             warnings.warn(
                 f"The run was recorded in format {newer}, by a newer gradscope; this one knows {ours} and leaves out "
                 "what is new. To see all of it: pip install --upgrade keras-gradscope",

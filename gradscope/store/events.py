@@ -402,7 +402,7 @@ def _known(kind: Any, body: Mapping[str, Any]) -> Any:
 
 
 def _content(body: Mapping[str, Any]) -> bytes:
-    return json.dumps({"version": schema.VERSION_TEXT, **body}, ensure_ascii=False).encode()
+    return json.dumps({"version": schema.version_text(), **body}, ensure_ascii=False).encode()
 
 
 def _introduce(value: Any, content: bytes, new_tags: set[str]) -> None:
@@ -428,7 +428,7 @@ def _version(text: str) -> tuple[int, int]:
     major, minor = text.split(".")[:2]
     version = int(major), int(minor)
     if schema.compatibility(version) is schema.Compatibility.NEWER_MAJOR:
-        ours = schema.VERSION_TEXT
+        ours = schema.version_text()
         raise RunFormatError(
             f"The run was recorded in format {text}, by a newer gradscope; this one reads up to {ours}. "
             "Update it: pip install --upgrade keras-gradscope"

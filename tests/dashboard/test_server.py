@@ -106,7 +106,6 @@ def logs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(schema, "VERSION", (9, 0))
-        patch.setattr(schema, "VERSION_TEXT", "9.0")
         runs.write(logs / "newer", runs.healthy())
     for number in range(FOREIGN_COUNT):
         foreign(logs / f"other/{number}")

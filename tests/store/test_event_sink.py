@@ -19,7 +19,7 @@ from runs import healthy, network, session, two_trainings
 
 from gradscope.errors import ArgumentError, ShapeError, WriterError
 from gradscope.records import NetworkChange, StepRecord
-from gradscope.schema import STEPS, VERSION_TEXT
+from gradscope.schema import STEPS, version_text
 from gradscope.store.event_files import event_files, read_previous, read_records
 from gradscope.store.event_sink import EventFileSink
 from gradscope.store.sink import MemorySink, Sink
@@ -190,7 +190,7 @@ def test_a_directory_of_a_newer_version_is_refused_and_released(tmp_path: Path) 
     sound = file.read_bytes()
     from gradscope.store.tfrecord import framed, unframed
 
-    payloads = [payload.replace(f'"{VERSION_TEXT}"'.encode(), b'"9.0"') for payload in unframed(sound).payloads]
+    payloads = [payload.replace(f'"{version_text()}"'.encode(), b'"9.0"') for payload in unframed(sound).payloads]
     file.write_bytes(b"".join(map(framed, payloads)))
     with pytest.raises(WriterError, match=r"cannot be continued.*format 9\.0"):
         EventFileSink(tmp_path).open()

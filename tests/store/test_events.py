@@ -211,7 +211,7 @@ def test_a_step_is_one_event_whose_scalars_have_no_axis() -> None:
     assert table.metadata.data_class == 2
     content = json.loads(table.metadata.plugin_data.content)
     columns = list(STEPS.statistic_names)
-    assert content == {"version": schema.VERSION_TEXT, "table": "steps", "columns": columns, "rows": []}
+    assert content == {"version": schema.version_text(), "table": "steps", "columns": columns, "rows": []}
 
 
 def test_metadata_stands_once_in_a_file_and_again_in_the_next() -> None:
@@ -371,4 +371,4 @@ def test_tables_whose_network_was_lost_are_left_out_and_counted() -> None:
 
 def test_the_version_written_is_the_schemas() -> None:
     value = Event.FromString(encoded([session()])[0][-1]).summary.value[0]
-    assert json.loads(value.metadata.plugin_data.content) == {"version": schema.VERSION_TEXT}
+    assert json.loads(value.metadata.plugin_data.content) == {"version": schema.version_text()}

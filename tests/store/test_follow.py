@@ -12,7 +12,7 @@ from runs import healthy, network, session, sick, training, write
 
 from gradscope.errors import RunFormatError
 from gradscope.records import Record, Session, StepRecord
-from gradscope.schema import VERSION_TEXT
+from gradscope.schema import version_text
 from gradscope.store import follow
 from gradscope.store.event_files import event_files, read_records
 from gradscope.store.event_sink import EventFileSink
@@ -219,7 +219,7 @@ def test_a_run_of_a_newer_major_version_is_refused_by_name(tmp_path: Path) -> No
 
 def _of_another_version(content: bytes) -> bytes:
     return b"".join(
-        framed(p.replace(f'"version": "{VERSION_TEXT}"'.encode(), b'"version": "9.0"'))
+        framed(p.replace(f'"version": "{version_text()}"'.encode(), b'"version": "9.0"'))
         for p in unframed(content).payloads
     )
 

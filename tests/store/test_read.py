@@ -26,14 +26,14 @@ from gradscope.records import (
     SessionEnd,
     StepRecord,
 )
-from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, UNITS, VERSION_TEXT
+from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, UNITS, version_text
 from gradscope.store.event_files import event_files
 from gradscope.store.event_sink import LOCK_NAME, EventFileSink
 from gradscope.store.read import Frames, frames_of, read_frames
 from gradscope.store.tfrecord import unframed
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "events"
-THIS_VERSION = VERSION_TEXT
+THIS_VERSION = version_text()
 TABLES = ("steps", "activations", "final_activations", "gradients", "units", "epochs", "histograms")
 
 

@@ -13,7 +13,7 @@ from runs import BEGAN, network, numbers, session
 
 from gradscope.recording.histogram import histogram
 from gradscope.records import NetworkChange, Record, StepRecord
-from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, VERSION_TEXT
+from gradscope.schema import ACTIVATIONS, GRADIENTS, STEPS, version_text
 from gradscope.store.event_files import event_files
 from gradscope.store.event_sink import EventFileSink
 
@@ -141,7 +141,7 @@ def test_the_event_accumulator_reads_our_file(resumed_run: Path) -> None:
     tags, content = tensorboard(script, resumed_run / "run" / "gradscope")
     assert {"gradscope/session", "gradscope/network", "gradscope/epoch", "activation/dense/first"} < set(tags)
     assert content == {
-        "version": VERSION_TEXT,
+        "version": version_text(),
         "table": "activations",
         "columns": list(ACTIVATIONS.statistic_names),
         "rows": ["dense/first", "dense_1"],
