@@ -27,6 +27,7 @@ def reproduce(model: Any, batch: Any) -> NonFiniteOrigin | None:
         ModelError: If the model is not compiled, or its step cannot run on this batch.
 
     Example:
+        >>> import numpy as np
         >>> layers = [keras.Input((2,)), keras.layers.Dense(2), keras.layers.Lambda(keras.ops.sqrt, name="root")]
         >>> model = keras.Sequential(layers)
         >>> model.compile("adam", "mse")
