@@ -128,7 +128,7 @@ def learning(frames: Frames) -> Learning:
         baseline, lowest = math.nan, 0.0
     found = Learning("unknown", first, last, baseline, last_step, lowest)
     state = _state(losses, found)
-    if state != "stuck" or not _is_falling(losses, lowest):
+    if state != "stuck" or not _is_falling(losses, found):
         return replace(found, state=state)
     if math.isnan(baseline):
         return replace(found, state="learning")
@@ -194,16 +194,29 @@ def _state(losses: Floats, found: Learning) -> State:
     return "learning" if found.level <= LEARNING else "stuck"
 
 
-def _is_falling(losses: Floats, lowest: float) -> bool:
-    """Whether the loss has come down in each of the latest epochs, and by more than a little in all."""
-    before, now = losses[-EPOCHS], losses[-1]
-    return bool((np.diff(losses[-LATEST_EPOCHS:]) < 0).all()) and before - now > FALLING * abs(before - lowest)
+def _is_falling(losses: Floats, found: Learning) -> bool:
+    """Whether the loss has come down in each of the latest epochs, by more than a little, and not to the baseline only.
+
+    Next to the baseline a fall that slows down ends where the falls to come, a geometric series, add up to: what comes
+    from a bad start settles there, and has learnt nothing.
+    """
+    before, middle, now = losses[-EPOCHS:]
+    if not (np.diff(losses[-LATEST_EPOCHS:]) < 0).all() or before - now <= FALLING * abs(before - found.lowest):
+        return False
+    if not now <= ON_BASELINE * found.baseline:
+        return True
+    slowing = (middle - now) / (before - middle)
+    return bool(slowing >= 1 or now - (middle - now) * slowing / (1 - slowing) <= _below_baseline(found))
 
 
 def _epochs_left(losses: Floats, found: Learning) -> float:
     pace = (losses[-EPOCHS] - losses[-1]) / (EPOCHS - 1)
-    aim = found.lowest + LEARNING * (found.baseline - found.lowest)
-    return max(1.0, math.ceil((losses[-1] - aim) / pace))
+    return max(1.0, math.ceil((losses[-1] - _below_baseline(found)) / pace))
+
+
+def _below_baseline(found: Learning) -> float:
+    """Return the loss from which on something is learnt."""
+    return found.lowest + LEARNING * (found.baseline - found.lowest)
 
 
 def _is_lost(losses: Floats) -> bool:

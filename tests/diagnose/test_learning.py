@@ -123,6 +123,9 @@ def test_a_loss_below_zero_that_falls_is_learning() -> None:
     [
         ([400.0, 380.0, 350.0, 310.0], "falling"),  # far above the baseline, and coming down
         ([50.0, 9.0, 2.5, 2.45, 2.4, 2.31], "falling"),  # down to what a constant answer reaches, and on
+        ([9.0, 4.0, 3.0, 2.7], "falling"),  # ever less, but still far above
+        ([2.9, 2.7, 2.5, 2.31], "falling"),  # next to it, and on its way below
+        ([2.42, 2.334, 2.314], "stuck"),  # next to it, where it settles
         ([400.0, 399.9, 399.8, 399.7], "stuck"),  # hardly
         ([400.0, 350.0, 310.0, 320.0], "stuck"),  # not in each epoch
         ([50.0, 9.0, 2.31, 2.305, 2.304, 2.303], "stuck"),  # down to the baseline, where it stands
